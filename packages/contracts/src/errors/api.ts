@@ -14,4 +14,7 @@ export const apiErrors = defineErrors({
   "TR-1009": { title: "Postgres state cannot be reached", family: "retryable", httpStatus: 503 },
   "TR-1010": { title: "Answer does not fit the contract", family: "retryable", httpStatus: 502 },
   "TR-1011": { title: "Invalid configuration", family: "terminal", httpStatus: 500 },
+  "TR-1012": { title: "Migration changed after it was applied", family: "terminal", httpStatus: 500 },
+  "TR-1014": { title: "Database of another installation", family: "terminal", httpStatus: 500 },
+  "TR-1013": { title: "Database is newer than this version", family: "terminal", httpStatus: 500 },
 });

@@ -1,0 +1,175 @@
+/**
+ * The DAG file's form: which keys stand where, and what each must hold. Says it twice on purpose: as zod schemas,
+ * which check a file and give editors their JSON Schema, and as words, which tell a person what is expected.
+ */
+import { z } from "zod";
+import { nameSchema } from "../names.ts";
+import type { OperatorName } from "./definition.ts";
+import { operatorNames } from "./definition.ts";
+import {
+  columnNameCharsMax,
+  columnTypeCharsMax,
+  csvNullTextCharsMax,
+  dagDescriptionCharsMax,
+  jobInputsMax,
+  jobOutputsMax,
+  jobRetriesMax,
+  jobTimeoutMsMax,
+  jobTimeoutMsMin,
+  noopDurationMsMax,
+  sourceColumnsMax,
+  sourcePathCharsMax,
+  sourceUrlCharsMax,
+  sqlCharsMax,
+} from "./limits.ts";
+import {
+  columnTypePattern,
+  durationMs,
+  durationPattern,
+  pathFault,
+  sourceFormats,
+  storable,
+  urlFault,
+} from "./text.ts";
+
+const nameWords = "a name of lower-case letters, digits and _ that starts with a letter (at most 128)";
+const textWords = (charsMax: number) => `text of 1 to ${charsMax.toLocaleString("en")} characters`;
+
+/** What each place must hold, by its path with names of jobs and columns, and places in lists, written as `*`. */
+export const expectations: Readonly<Record<string, string>> = {
+  "": "a mapping with the keys 'dag' and 'jobs'",
+  dag: nameWords,
+  description: textWords(dagDescriptionCharsMax),
+  jobs: "a mapping from the name of each job to the job",
+  "jobs.*": "a mapping that holds at least the key 'operator'",
+  "jobs.*.description": textWords(dagDescriptionCharsMax),
+  "jobs.*.operator": `one of ${operatorNames.join(", ")}`,
+  "jobs.*.source": "a mapping with either 'file' or 'url'",
+  "jobs.*.source.file": `the path of a file (at most ${sourcePathCharsMax} characters)`,
+  "jobs.*.source.url": `an http or https URL (at most ${sourceUrlCharsMax} characters)`,
+  "jobs.*.source.format": `one of ${sourceFormats.join(", ")}`,
+  "jobs.*.source.csv": "a mapping of CSV options",
+  "jobs.*.source.csv.header": "true or false",
+  "jobs.*.source.csv.delimiter": "one character",
+  "jobs.*.source.csv.quote": "one character, or nothing inside quotes",
+  "jobs.*.source.csv.null_text": `text of at most ${csvNullTextCharsMax} characters`,
+  "jobs.*.source.columns": `a mapping from column names to types (at most ${sourceColumnsMax})`,
+  "jobs.*.source.columns.*": "a type such as VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 3) or TIMESTAMP",
+  "jobs.*.sql": textWords(sqlCharsMax),
+  "jobs.*.inputs": `a list of at most ${jobInputsMax} dataset names`,
+  "jobs.*.inputs.*": nameWords,
+  "jobs.*.outputs": `a list of at most ${jobOutputsMax} datasets`,
+  "jobs.*.outputs.*": "the name of a dataset, or a mapping with 'dataset' and 'strategy'",
+  "jobs.*.outputs.*.dataset": nameWords,
+  "jobs.*.outputs.*.strategy": "replace",
+  "jobs.*.retries": `a whole number from 0 to ${jobRetriesMax}`,
+  "jobs.*.timeout": "a time from 1s to 24h, such as 90s, 10m or 2h",
+  "jobs.*.duration": "a time from 0ms to 24h, such as 250ms or 2s",
+};
+
+function words(place: string): { description: string } {
+  return { description: expectations[place] ?? "" };
+}
+
+const text = (charsMax: number) =>
+  z.string().min(1).max(charsMax).refine(storable, "must not hold NUL or half of a surrogate pair");
+
+const time = (place: string, minMs: number, maxMs: number) =>
+  z
+    .string()
+    .regex(durationPattern)
+    .refine((value) => {
+      const ms = durationMs(value);
+      return ms !== undefined && ms >= minMs && ms <= maxMs;
+    })
+    .meta(words(place));
+
+/** Refuses with the sentence that a rule gives, and its advice. */
+const ruled = (charsMax: number, fault: (value: string) => { message: string; suggestion?: string } | undefined) =>
+  text(charsMax).superRefine((value, context) => {
+    const found = fault(value);
+    if (found !== undefined) {
+      context.addIssue({ code: "custom", message: found.message, params: { suggestion: found.suggestion } });
+    }
+  });
+
+const sourceForm = z
+  .strictObject({
+    file: ruled(sourcePathCharsMax, pathFault).meta(words("jobs.*.source.file")).optional(),
+    url: ruled(sourceUrlCharsMax, urlFault).meta(words("jobs.*.source.url")).optional(),
+    format: z.enum(sourceFormats).meta(words("jobs.*.source.format")).optional(),
+    csv: z
+      .strictObject({
+        header: z.boolean().optional(),
+        delimiter: text(1).meta(words("jobs.*.source.csv.delimiter")).optional(),
+        quote: z.string().max(1).refine(storable).meta(words("jobs.*.source.csv.quote")).optional(),
+        null_text: z.string().max(csvNullTextCharsMax).refine(storable).optional(),
+      })
+      .meta(words("jobs.*.source.csv"))
+      .optional(),
+    columns: z
+      .record(text(columnNameCharsMax), z.string().max(columnTypeCharsMax).regex(columnTypePattern))
+      .refine((columns) => Object.keys(columns).length <= sourceColumnsMax)
+      .meta(words("jobs.*.source.columns"))
+      .optional(),
+  })
+  .meta(words("jobs.*.source"));
+
+const outputForm = z.union([
+  nameSchema,
+  z.strictObject({ dataset: nameSchema, strategy: z.enum(["replace"]).default("replace") }),
+]);
+
+const shared = {
+  description: text(dagDescriptionCharsMax).meta(words("jobs.*.description")).optional(),
+  inputs: z.array(nameSchema).max(jobInputsMax).meta(words("jobs.*.inputs")).optional(),
+  outputs: z.array(outputForm).max(jobOutputsMax).meta(words("jobs.*.outputs")).optional(),
+  retries: z.int().min(0).max(jobRetriesMax).meta(words("jobs.*.retries")).optional(),
+  timeout: time("jobs.*.timeout", jobTimeoutMsMin, jobTimeoutMsMax).optional(),
+};
+const sqlText = z
+  .string()
+  .max(sqlCharsMax)
+  .refine((value) => value.trim() !== "", "must not be blank")
+  .refine(storable, "must not hold NUL or half of a surrogate pair")
+  .meta(words("jobs.*.sql"));
+const durationForm = time("jobs.*.duration", 0, noopDurationMsMax);
+
+export const jobForms = {
+  noop: z.strictObject({ operator: z.literal("noop"), ...shared, duration: durationForm.optional() }),
+  ingest: z.strictObject({ operator: z.literal("ingest"), ...shared, source: sourceForm, sql: sqlText.optional() }),
+  sql: z.strictObject({ operator: z.literal("sql"), ...shared, sql: sqlText }),
+} as const satisfies Record<OperatorName, z.ZodObject>;
+
+export type JobForm = z.infer<(typeof jobForms)[OperatorName]>;
+
+/** A job whose operator is not known: the values are still checked, by the keys that any operator has. */
+export const anyJobForm = z.strictObject({
+  operator: z.unknown(),
+  ...shared,
+  source: sourceForm.optional(),
+  sql: sqlText.optional(),
+  duration: durationForm.optional(),
+});
+
+/** The file around its jobs; each job is checked by the form of its operator. */
+export const fileForm = z.strictObject({
+  dag: nameSchema.meta(words("dag")),
+  description: text(dagDescriptionCharsMax).meta(words("description")).optional(),
+  jobs: z.record(z.string(), z.unknown()),
+});
+
+/** Operators that take a key of a job. */
+export function operatorsWith(key: string): OperatorName[] {
+  return operatorNames.filter((name) => Object.hasOwn(jobForms[name].shape, key));
+}
+
+/** JSON Schema (draft 2020-12) of a DAG file, for editors. Rules between keys are checked by `parseDag` only. */
+export function dagJsonSchema(): Record<string, unknown> {
+  const file = fileForm.extend({
+    jobs: z
+      .record(nameSchema, z.discriminatedUnion("operator", [jobForms.noop, jobForms.ingest, jobForms.sql]))
+      .meta(words("jobs")),
+  });
+  return { title: "DAG file of Trace", ...z.toJSONSchema(file, { io: "input" }) };
+}

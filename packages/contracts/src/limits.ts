@@ -1,0 +1,30 @@
+/** Bounds of everything that crosses a process. Each has a unit in its name; blueprint section 7 sets the values. */
+
+/** Largest request body of any API, bytes (32 MiB). */
+export const requestBytesMax = 32 * 1024 * 1024;
+/** Items in one batched call. */
+export const batchItemsMax = 10_000;
+/** Task ids in one wake-up message. */
+export const wakeupTaskIdsMax = 100;
+/** Largest SQS message we send, bytes. The service allows 1 MiB; ours are far smaller and stay so. */
+export const wakeupBytesMax = 64 * 1024;
+/** Largest task payload, bytes of JSON. */
+export const payloadBytesMax = 256 * 1024;
+/** Files named by one manifest. */
+export const manifestFilesMax = 10_000;
+/** Largest manifest, bytes. */
+export const manifestBytesMax = 16 * 1024 * 1024;
+/** Columns of one dataset. */
+export const columnsMax = 2_000;
+/** Outputs of one attempt. */
+export const outputsMax = 100;
+/** Rows in one page of a list. */
+export const pageRowsMax = 200;
+/** Rows in one page of a list when the caller does not say. */
+export const pageRowsDefault = 50;
+/** Text of a DAG file, bytes. */
+export const dagSourceBytesMax = 1024 * 1024;
+/** Log kept of one attempt, bytes; the oldest lines go first. */
+export const attemptLogBytesMax = 10 * 1024 * 1024;
+/** Life of a presigned link, seconds. */
+export const presignedSecondsMax = 15 * 60;

@@ -1,0 +1,277 @@
+/**
+ * Every route of the dispatcher, by listener. The three listeners are separate servers: a token of one opens nothing on
+ * another, and what faces users never shares a port with what faces workers.
+ */
+import { z } from "zod";
+import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts";
+import { errorRecordSchema } from "./errors/index.ts";
+import { batchItemsMax, dagSourceBytesMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
+import { leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
+import { defineRoutes } from "./route.ts";
+import { dagSchema, deployAnswerSchema, runSchema } from "./run.ts";
+import {
+  attemptSchema,
+  claimAnswerSchema,
+  claimedTaskSchema,
+  claimSchema,
+  completionAnswerSchema,
+  completionSchema,
+  createTaskAnswerSchema,
+  createTaskSchema,
+  heartbeatAnswerSchema,
+  heartbeatSchema,
+  openSessionSchema,
+  progressSchema,
+  sessionSchema,
+  taskSchema,
+  taskStateSchema,
+} from "./task.ts";
+
+function items<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item).min(1).max(batchItemsMax) });
+}
+
+const nothing = z.object({});
+const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(pageRowsMax).default(pageRowsDefault),
+  /** `next` of the page before. */
+  cursor: z.string().max(200).optional(),
+};
+
+export const queueStatusSchema = z
+  .object({
+    queue: nameSchema,
+    ready: z.int(),
+    leased: z.int(),
+    oldest_ready_ms: z.number().nullable(),
+  })
+  .meta({ id: "QueueStatus" });
+
+export const logLineSchema = z.object({
+  time: timeSchema,
+  level: z.enum(["debug", "info", "warn", "error"]),
+  message: z.string(),
+});
+export type LogLine = z.infer<typeof logLineSchema>;
+
+export const userRoutes = defineRoutes({
+  deploy: {
+    method: "POST",
+    path: "/v1/dags",
+    auth: "user",
+    summary: "Deploy a DAG file",
+    description: "Checks the file, stores it as a version named by the hash of its content, and makes it current.",
+    body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
+    answer: deployAnswerSchema,
+    errors: ["TR-2001", "TR-4010", "TR-4011"],
+  },
+  listDags: {
+    method: "GET",
+    path: "/v1/dags",
+    auth: "user",
+    summary: "List DAGs at their current version",
+    answer: z.object({ dags: z.array(dagSchema) }),
+    errors: [],
+  },
+  run: {
+    method: "POST",
+    path: "/v1/dags/:dag/runs",
+    auth: "user",
+    summary: "Run a DAG now",
+    description:
+      "Creates a task for each job that reads nothing another job of the DAG writes. The others start as what they read is committed.",
+    params: z.object({ dag: nameSchema }),
+    body: z.object({ jobs: z.array(nameSchema).max(1_000).optional() }),
+    answer: runSchema,
+    errors: ["TR-1006", "TR-3010", "TR-3011"],
+  },
+  getRun: {
+    method: "GET",
+    path: "/v1/runs/:run_id",
+    auth: "user",
+    summary: "Show a run with its tasks and commits",
+    params: z.object({ run_id: uuidSchema }),
+    answer: runSchema,
+    errors: ["TR-1006"],
+  },
+  createTasks: {
+    method: "POST",
+    path: "/v1/tasks",
+    auth: "user",
+    summary: "Create tasks",
+    description: "Each item has its own answer; a bad item does not stop the good ones.",
+    body: items(createTaskSchema),
+    answer: items(createTaskAnswerSchema),
+    errors: ["TR-3010"],
+  },
+  listTasks: {
+    method: "GET",
+    path: "/v1/tasks",
+    auth: "user",
+    summary: "List tasks, newest first",
+    query: z.object({
+      state: taskStateSchema.optional(),
+      dag: nameSchema.optional(),
+      job: nameSchema.optional(),
+      ...pageQuery,
+    }),
+    answer: z.object({ tasks: z.array(taskSchema), next: z.string().nullable() }),
+    errors: [],
+  },
+  getTask: {
+    method: "GET",
+    path: "/v1/tasks/:task_id",
+    auth: "user",
+    summary: "Show a task with every attempt",
+    params: z.object({ task_id: uuidSchema }),
+    answer: taskSchema.extend({ attempts: z.array(attemptSchema) }),
+    errors: ["TR-1006"],
+  },
+  getTaskLogs: {
+    method: "GET",
+    path: "/v1/tasks/:task_id/logs",
+    auth: "user",
+    summary: "Show the log of one attempt",
+    params: z.object({ task_id: uuidSchema }),
+    query: z.object({ attempt: z.coerce.number().int().min(1).optional() }),
+    answer: z.object({
+      attempt: z.int().nullable(),
+      state: z.string().nullable(),
+      lines: z.array(logLineSchema),
+      /** Lines dropped from the front, because the log grew past its bound. */
+      dropped: z.int(),
+    }),
+    errors: ["TR-1006", "TR-4006"],
+  },
+  listDatasets: {
+    method: "GET",
+    path: "/v1/datasets",
+    auth: "user",
+    summary: "List datasets at their head",
+    answer: z.object({ datasets: z.array(datasetSchema) }),
+    errors: [],
+  },
+  getDataset: {
+    method: "GET",
+    path: "/v1/datasets/:name",
+    auth: "user",
+    summary: "Show a dataset with its newest commits",
+    params: z.object({ name: nameSchema }),
+    answer: datasetSchema.extend({ commits: z.array(commitSchema) }),
+    errors: ["TR-1006"],
+  },
+  resolveDatasets: {
+    method: "POST",
+    path: "/v1/datasets/resolve",
+    auth: "user",
+    summary: "Pin datasets and name their files, all in one snapshot",
+    body: z.object({ names: z.array(nameSchema).min(1).max(100), presign: z.boolean().default(false) }),
+    answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
+    errors: ["TR-1006"],
+  },
+  getSystem: {
+    method: "GET",
+    path: "/v1/system",
+    auth: "user",
+    summary: "Show versions, queues, workers and the outbox",
+    answer: z.object({
+      version: z.string(),
+      schema_version: z.int(),
+      installation: z.string(),
+      queues: z.array(queueStatusSchema),
+      workers: z.array(z.object({ worker: z.string(), host: z.string(), leases: z.int(), started_at: timeSchema })),
+      outbox: z.object({ pending: z.int(), oldest_ms: z.number().nullable(), failed: z.int() }),
+    }),
+    errors: [],
+  },
+});
+
+export const workerRoutes = defineRoutes({
+  openSession: {
+    method: "POST",
+    path: "/v1/sessions",
+    auth: "worker",
+    summary: "Open a worker session",
+    body: openSessionSchema,
+    answer: sessionSchema,
+    errors: [],
+  },
+  heartbeat: {
+    method: "POST",
+    path: "/v1/sessions/:session_id/heartbeat",
+    auth: "worker",
+    summary: "Keep a session and its leases alive",
+    params: z.object({ session_id: uuidSchema }),
+    body: heartbeatSchema,
+    answer: heartbeatAnswerSchema,
+    errors: ["TR-3002"],
+  },
+  closeSession: {
+    method: "DELETE",
+    path: "/v1/sessions/:session_id",
+    auth: "worker",
+    summary: "Close a session; leases it still holds are requeued at once",
+    params: z.object({ session_id: uuidSchema }),
+    answer: nothing,
+    errors: [],
+  },
+  claim: {
+    method: "POST",
+    path: "/v1/claims",
+    auth: "worker",
+    summary: "Claim tasks: those named first, then the next ones of the queue",
+    body: claimSchema,
+    answer: claimAnswerSchema,
+    errors: ["TR-1006", "TR-3002"],
+  },
+  release: {
+    method: "POST",
+    path: "/v1/releases",
+    auth: "worker",
+    summary: "Hand back tasks that were claimed and not started",
+    body: items(z.object({ lease_token: leaseTokenSchema })),
+    answer: items(z.object({ accepted: z.boolean(), error: errorRecordSchema.optional() })),
+    errors: [],
+  },
+  complete: {
+    method: "POST",
+    path: "/v1/completions",
+    auth: "worker",
+    summary: "End attempts: success with staged outputs, failure, or snooze",
+    description:
+      "Fenced by the lease token. The same token with the same body answers the same again; with another body it answers TR-3003; a token that is not the last one answers TR-3001 and changes nothing.",
+    body: items(completionSchema),
+    answer: items(completionAnswerSchema),
+    errors: [],
+  },
+});
+
+export const taskRoutes = defineRoutes({
+  describe: {
+    method: "GET",
+    path: "/v1/task",
+    auth: "task",
+    summary: "Describe the attempt that the lease token belongs to",
+    answer: claimedTaskSchema.omit({ lease_token: true }),
+    errors: ["TR-3001"],
+  },
+  resolveInputs: {
+    method: "GET",
+    path: "/v1/task/inputs",
+    auth: "task",
+    summary: "Name the files of the attempt's pinned inputs",
+    answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
+    errors: ["TR-3001"],
+  },
+  reportProgress: {
+    method: "POST",
+    path: "/v1/task/progress",
+    auth: "task",
+    summary: "Say how far the attempt is",
+    body: progressSchema,
+    answer: nothing,
+    errors: ["TR-3001"],
+  },
+});
+
+export const dispatcherRoutes = { user: userRoutes, worker: workerRoutes, task: taskRoutes } as const;

@@ -1,0 +1,171 @@
+/** Tasks, attempts, sessions and leases as they cross a process. Words and states: blueprint sections 6 and 7. */
+import { z } from "zod";
+import { jobDefinitionSchema } from "./dag/definition.ts";
+import { commitRefSchema, stagedOutputSchema } from "./dataset.ts";
+import { errorRecordSchema } from "./errors/index.ts";
+import { batchItemsMax, outputsMax, wakeupTaskIdsMax } from "./limits.ts";
+import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
+
+export const taskStates = ["queued", "running", "completed", "canceled", "dead"] as const;
+export const taskStateSchema = z.enum(taskStates);
+export type TaskState = z.infer<typeof taskStateSchema>;
+
+export const attemptStates = ["running", "succeeded", "failed", "expired", "released", "snoozed", "canceled"] as const;
+export const attemptStateSchema = z.enum(attemptStates);
+export type AttemptState = z.infer<typeof attemptStateSchema>;
+
+/** A pointer to rows of Postgres state; losing it loses nothing (invariant 1). */
+export const wakeupSchema = z.object({ queue: nameSchema, task_ids: z.array(uuidSchema).min(1).max(wakeupTaskIdsMax) });
+export type Wakeup = z.infer<typeof wakeupSchema>;
+
+export const progressSchema = z
+  .object({
+    message: z.string().max(200),
+    done: z.number().nonnegative().optional(),
+    total: z.number().nonnegative().optional(),
+    unit: z.enum(["rows", "bytes", "ms"]).optional(),
+  })
+  .meta({ id: "Progress" });
+export type Progress = z.infer<typeof progressSchema>;
+
+export const attemptSchema = z
+  .object({
+    attempt: z.int(),
+    lease_no: leaseNoSchema,
+    state: attemptStateSchema,
+    worker: z.string(),
+    started_at: timeSchema,
+    ended_at: timeSchema.nullable(),
+    error: errorRecordSchema.nullable(),
+  })
+  .meta({ id: "Attempt" });
+export type Attempt = z.infer<typeof attemptSchema>;
+
+export const taskSchema = z
+  .object({
+    task_id: uuidSchema,
+    dag: nameSchema,
+    job: nameSchema,
+    operator: z.string(),
+    queue: nameSchema,
+    state: taskStateSchema,
+    /** Attempts begun so far, the running one included. */
+    attempt: z.int(),
+    /** Attempts that failed; the task is dead when they reach `failures_max`. */
+    failures: z.int(),
+    failures_max: z.int(),
+    lease_losses: z.int(),
+    priority: z.int(),
+    /** When it may run next; null unless queued. */
+    run_at: timeSchema.nullable(),
+    created_at: timeSchema,
+    started_at: timeSchema.nullable(),
+    ended_at: timeSchema.nullable(),
+    worker: z.string().nullable(),
+    progress: progressSchema.nullable(),
+    /** The last error of any attempt. */
+    error: errorRecordSchema.nullable(),
+    commits: z.array(commitRefSchema),
+  })
+  .meta({ id: "Task" });
+export type Task = z.infer<typeof taskSchema>;
+
+export const openSessionSchema = z.object({
+  worker: z.string().min(1).max(128),
+  host: z.string().max(255),
+  pid: z.int().nonnegative(),
+});
+
+export const sessionSchema = z.object({
+  session_id: uuidSchema,
+  /** Without a beat for this long the session is over and its leases are lost. */
+  ttl_ms: z.int().positive(),
+  beat_ms: z.int().positive(),
+});
+export type Session = z.infer<typeof sessionSchema>;
+
+export const heartbeatSchema = z.object({
+  leases: z.array(leaseNoSchema).max(batchItemsMax),
+  progress: z
+    .array(z.object({ lease_no: leaseNoSchema, progress: progressSchema }))
+    .max(batchItemsMax)
+    .default([]),
+});
+export const heartbeatAnswerSchema = z.object({
+  /** Of the lease numbers sent, those that are no longer live, every time. The holder aborts them at once. */
+  lost: z.array(leaseNoSchema),
+});
+
+export const claimSchema = z.object({
+  session_id: uuidSchema,
+  queue: nameSchema,
+  /** Hints from a wake-up; those still ready are taken first. */
+  task_ids: z.array(uuidSchema).max(batchItemsMax).default([]),
+  /** How many tasks the worker can run now; filled up with the next ones of the queue. */
+  max: z.int().min(1).max(batchItemsMax),
+});
+
+export const claimedTaskSchema = z.object({
+  task_id: uuidSchema,
+  run_id: uuidSchema.nullable(),
+  lease_no: leaseNoSchema,
+  lease_token: leaseTokenSchema,
+  attempt: z.int(),
+  dag: nameSchema,
+  job: jobDefinitionSchema,
+  payload: z.record(z.string(), z.unknown()),
+  /** After this the attempt is over, whatever it does. Milliseconds from the claim, so that clocks need not agree. */
+  timeout_ms: z.int().positive(),
+  inputs: z.array(commitRefSchema),
+  /** Where each output is to be staged. */
+  staging: z.array(z.object({ dataset: nameSchema, bucket: z.string(), prefix: z.string() })),
+});
+export type ClaimedTask = z.infer<typeof claimedTaskSchema>;
+
+export const claimAnswerSchema = z.object({
+  tasks: z.array(claimedTaskSchema),
+  /** The queue had more than was asked for when the claim was made. */
+  more: z.boolean(),
+});
+
+export const attemptResultSchema = z
+  .discriminatedUnion("kind", [
+    z.object({ kind: z.literal("success"), outputs: z.array(stagedOutputSchema).max(outputsMax).default([]) }),
+    /** `retry` follows the family of the error: a terminal error ends the task, attempts left or not. */
+    z.object({ kind: z.literal("failure"), error: errorRecordSchema }),
+    z.object({ kind: z.literal("snooze"), delay_ms: z.int().min(0).max(86_400_000) }),
+  ])
+  .meta({ id: "AttemptResult" });
+export type AttemptResult = z.infer<typeof attemptResultSchema>;
+
+export const completionSchema = z.object({ lease_token: leaseTokenSchema, result: attemptResultSchema });
+export type Completion = z.infer<typeof completionSchema>;
+
+/** Exactly one of `task_state` (accepted) and `error` (refused; nothing changed) is there. */
+export const completionAnswerSchema = z.object({
+  accepted: z.boolean(),
+  attempt_state: attemptStateSchema.optional(),
+  task_state: taskStateSchema.optional(),
+  commits: z.array(commitRefSchema).optional(),
+  error: errorRecordSchema.optional(),
+});
+export type CompletionAnswer = z.infer<typeof completionAnswerSchema>;
+
+export const createTaskSchema = z.object({
+  dag: nameSchema,
+  job: nameSchema,
+  /** A second create with the same key of the same job answers with the first task. */
+  dedupe_key: z.string().min(1).max(256).optional(),
+  /** Lower runs first. */
+  priority: z.int().min(-100).max(100).default(0),
+  run_at: timeSchema.optional(),
+  payload: z.record(z.string(), z.unknown()).default({}),
+});
+export type CreateTask = z.input<typeof createTaskSchema>;
+
+export const createTaskAnswerSchema = z.object({
+  task_id: uuidSchema.optional(),
+  /** False when the dedupe key was known, or a task for the same output was already live. */
+  created: z.boolean(),
+  error: errorRecordSchema.optional(),
+});

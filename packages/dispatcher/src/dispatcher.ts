@@ -1,0 +1,250 @@
+/**
+ * The dispatcher as one service: the state database with its migrations, three listeners, and the loops. Any number may
+ * run side by side on one database.
+ */
+import { join } from "node:path";
+import { dispatcherRoutes, TraceError } from "@trace/contracts";
+import {
+  type Clock,
+  Database,
+  Listener,
+  type Log,
+  Loop,
+  loadMigrations,
+  MessageQueue,
+  Metrics,
+  migrate,
+  ObjectStore,
+  OpsServer,
+  SecretFile,
+  type Service,
+  startAll,
+  stopAll,
+  systemClock,
+  systemRandom,
+  tokenHash,
+} from "@trace/kit";
+import { Claims } from "./claims.ts";
+import { Completions } from "./completions.ts";
+import type { DispatcherConfig } from "./config.ts";
+import { Datasets } from "./datasets.ts";
+import { Deploys } from "./deploys.ts";
+import { taskAuthentication, taskHandlers } from "./http/task.ts";
+import { type UserCaller, userHandlers } from "./http/user.ts";
+import { workerHandlers } from "./http/worker.ts";
+import { housekeepingEveryMs, sessionKeptMs } from "./limits.ts";
+import { Logs } from "./logs.ts";
+import { OutboxLane } from "./loops/outbox.ts";
+import { createReaper } from "./loops/reaper.ts";
+import { createReconciler } from "./loops/reconciler.ts";
+import { createMeters, type Meters } from "./meters.ts";
+import { Runs } from "./runs.ts";
+import { Sessions } from "./sessions.ts";
+import {
+  findToken,
+  forgetSessions,
+  mainOrg,
+  queueNames,
+  setInstallation,
+  setOwnerToken,
+} from "./sql/statements.gen.ts";
+import { SystemStatus } from "./system.ts";
+import { Tasks } from "./tasks.ts";
+
+export const migrationsFolder = join(import.meta.dirname, "migrations");
+export const dispatcherVersion = "0.1.0";
+
+export class Dispatcher implements Service {
+  readonly #config: DispatcherConfig;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #db: Database;
+  readonly #store: ObjectStore;
+  readonly #queue: MessageQueue;
+  readonly metrics = new Metrics({ role: "dispatcher" });
+  #parts: Service[] = [];
+  #ready = false;
+  /** Filled by start: the addresses listened on. */
+  readonly ports = { user: 0, worker: 0, task: 0, ops: 0 };
+  outbox: OutboxLane | undefined;
+  reaper: Loop | undefined;
+  reconciler: Loop | undefined;
+
+  constructor(config: DispatcherConfig, log: Log, clock: Clock = systemClock) {
+    this.#config = config;
+    this.#log = log;
+    this.#clock = clock;
+    const { credentials, region } = config;
+    this.#db = new Database({
+      url: config.databaseUrl,
+      ...(config.databasePassword === undefined ? {} : { password: config.databasePassword }),
+      name: "trace dispatcher",
+      log,
+    });
+    this.#store = new ObjectStore({ endpoint: config.s3Endpoint, region, credentials });
+    this.#queue = new MessageQueue({ endpoint: config.sqsEndpoint, region, credentials });
+  }
+
+  async start(): Promise<void> {
+    await this.#db.start();
+    const migrations = await loadMigrations(migrationsFolder);
+    const applied = await migrate(this.#db, migrations);
+    if (applied.length > 0) this.#log.info({ applied }, "migrated the state database");
+    await this.#identify();
+    if (this.#config.ownerTokenSha256 !== undefined) {
+      await this.#db.query(setOwnerToken, { token_sha256: Buffer.from(this.#config.ownerTokenSha256, "hex") });
+    }
+    const [org] = await this.#db.query(mainOrg, {});
+    if (org === undefined) throw new Error("the organisation 'main' is missing");
+    this.#parts = await this.#build(org.org_id, migrations.length);
+    await startAll(this.#parts);
+    this.#ready = true;
+  }
+
+  async stop(): Promise<void> {
+    this.#ready = false;
+    await stopAll(this.#parts);
+    this.#parts = [];
+    await stopAll([this.#db, this.#store, this.#queue]);
+  }
+
+  /** A database belongs to one installation: two state folders on one database would fight over tokens and buckets. */
+  async #identify(): Promise<void> {
+    const [row] = await this.#db.query(setInstallation, { installation: this.#config.installation });
+    if (row?.installation === this.#config.installation) return;
+    throw new TraceError("TR-1014", {
+      detail: `this database belongs to installation '${row?.installation}', this state folder is '${this.#config.installation}'`,
+      why: "its rows name objects and tokens of the other one",
+      fix: "start with the state folder that belongs to the database, or with an empty database",
+    });
+  }
+
+  async #build(orgId: number, schemaVersion: number): Promise<Service[]> {
+    const config = this.#config;
+    const db = this.#db;
+    const log = this.#log;
+    const meters = createMeters(this.metrics, db, orgId);
+    const queues = new Map((await db.query(queueNames, {})).map((row) => [row.queue_id, row.name]));
+    const outbox = new OutboxLane({
+      db,
+      queue: this.#queue,
+      queueName: (id) => queues.get(id) ?? "default",
+      log,
+      onSent: (messages) => meters.wakeups.inc(messages),
+      onPaused: (paused) => meters.lanePaused.set(paused ? 1 : 0),
+    });
+    const onReady = () => outbox.nudge();
+    const completions = new Completions({
+      db,
+      store: this.#store,
+      datasetsBucket: config.datasetsBucket,
+      random: systemRandom,
+      log,
+      events: {
+        onReady,
+        onEnded: (attempt, task) => meters.attempts.inc({ attempt, task }),
+        onRefused: (code) => meters.refused.inc({ code }),
+      },
+    });
+    const reaper = createReaper({ db, completions, log, onExpired: (count) => meters.expired.inc(count), onReady });
+    const lastClaims = new Map<string, number>();
+    const reconciler = createReconciler({ db, log, lastClaimMs: (queue) => lastClaims.get(queue), onReady });
+    const housekeeping = new Loop({
+      name: "housekeeping",
+      everyMs: housekeepingEveryMs,
+      log,
+      pass: async () => {
+        await db.query(forgetSessions, { older_than_ms: sessionKeptMs });
+        return "idle";
+      },
+    });
+    Object.assign(this, { outbox, reaper, reconciler });
+    const listeners = this.#listeners({ orgId, schemaVersion, completions, lastClaims, meters, onReady, reaper });
+    return [outbox, reaper, reconciler, housekeeping, ...listeners];
+  }
+
+  #listeners(parts: {
+    orgId: number;
+    schemaVersion: number;
+    completions: Completions;
+    lastClaims: Map<string, number>;
+    meters: Meters;
+    onReady: () => void;
+    reaper: Loop;
+  }): Service[] {
+    const config = this.#config;
+    const db = this.#db;
+    const { orgId, meters, onReady } = parts;
+    const { datasetsBucket, scratchBucket, host, allowedHosts, installation } = config;
+    const shared = { host, allowedHosts, log: this.#log, onRequest: meters.onRequest };
+    const datasets = new Datasets({ db, store: this.#store, datasetsBucket, clock: this.#clock });
+    const claims = new Claims({ db, orgId, datasetsBucket });
+    const tasks = new Tasks(db, onReady);
+    const about = { version: dispatcherVersion, schemaVersion: parts.schemaVersion, installation };
+    const user = new Listener<typeof dispatcherRoutes.user, UserCaller>({
+      ...shared,
+      name: "user",
+      port: config.userPort,
+      routes: dispatcherRoutes.user,
+      authenticate: async (token) => {
+        const [row] = await db.query(findToken, { token_sha256: tokenHash(token) });
+        return row === undefined ? undefined : { orgId: row.org_id, name: row.name };
+      },
+      handlers: userHandlers({
+        datasets,
+        deploys: new Deploys(db),
+        logs: new Logs({ db, store: this.#store, tasks, scratchBucket }),
+        runs: new Runs(db, tasks, onReady),
+        system: new SystemStatus(db, about),
+        tasks,
+      }),
+    });
+    const hashes = new SecretFile(config.workerTokenHashesFile);
+    const worker = new Listener<typeof dispatcherRoutes.worker, true>({
+      ...shared,
+      name: "worker",
+      port: config.workerPort,
+      routes: dispatcherRoutes.worker,
+      authenticate: async (token) => {
+        // Comparing hashes: what a timing could tell is about the hash, from which no token follows.
+        return (await hashes.lines()).includes(tokenHash(token).toString("hex")) ? true : undefined;
+      },
+      handlers: workerHandlers({
+        claims,
+        completions: parts.completions,
+        sessions: new Sessions(db, () => parts.reaper.nudge()),
+        onClaimed: (queue, count) => {
+          parts.lastClaims.set(queue, performance.now());
+          meters.claimed.inc(count);
+        },
+      }),
+    });
+    const task = new Listener({
+      ...shared,
+      name: "task",
+      port: config.taskPort,
+      routes: dispatcherRoutes.task,
+      authenticate: taskAuthentication(db),
+      handlers: taskHandlers(db, claims, datasets),
+    });
+    const ops = new OpsServer({
+      role: "dispatcher",
+      host,
+      port: config.opsPort,
+      allowedHosts,
+      metrics: this.metrics,
+      ready: async () => {
+        if (!this.#ready) throw new Error("starting or stopping");
+        await db.query(mainOrg, {});
+      },
+    });
+    const known: Service = {
+      start: () => {
+        Object.assign(this.ports, { user: user.port, worker: worker.port, task: task.port, ops: ops.port });
+        return Promise.resolve();
+      },
+      stop: () => Promise.resolve(),
+    };
+    return [user, worker, task, ops, known];
+  }
+}

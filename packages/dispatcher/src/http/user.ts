@@ -1,0 +1,43 @@
+/** Handlers of the user API. Thin: each names the service that does the work. */
+import type { userRoutes } from "@trace/contracts";
+import type { Handlers } from "@trace/kit";
+import type { Datasets } from "../datasets.ts";
+import type { Deploys } from "../deploys.ts";
+import type { Logs } from "../logs.ts";
+import type { Runs } from "../runs.ts";
+import type { SystemStatus } from "../system.ts";
+import type { Tasks } from "../tasks.ts";
+
+export interface UserCaller {
+  readonly orgId: number;
+  readonly name: string;
+}
+
+export interface UserServices {
+  readonly datasets: Datasets;
+  readonly deploys: Deploys;
+  readonly logs: Logs;
+  readonly runs: Runs;
+  readonly system: SystemStatus;
+  readonly tasks: Tasks;
+}
+
+export function userHandlers(services: UserServices): Handlers<typeof userRoutes, UserCaller> {
+  const { datasets, deploys, logs, runs, system, tasks } = services;
+  return {
+    deploy: ({ body }, caller) => deploys.deploy(caller.orgId, body.file_name, body.source),
+    listDags: async (_, caller) => ({ dags: await deploys.list(caller.orgId) }),
+    run: ({ params, body }, caller) => runs.start(caller.orgId, params.dag, body.jobs),
+    getRun: ({ params }, caller) => runs.get(caller.orgId, params.run_id),
+    createTasks: async ({ body }, caller) => ({ items: await tasks.create(caller.orgId, body.items) }),
+    listTasks: ({ query }, caller) => tasks.list(caller.orgId, query),
+    getTask: ({ params }, caller) => tasks.get(caller.orgId, params.task_id),
+    getTaskLogs: ({ params, query }, caller) => logs.get(caller.orgId, params.task_id, query.attempt),
+    listDatasets: async (_, caller) => ({ datasets: await datasets.list(caller.orgId) }),
+    getDataset: ({ params }, caller) => datasets.get(caller.orgId, params.name),
+    resolveDatasets: async ({ body }, caller) => ({
+      datasets: await datasets.resolve(caller.orgId, body.names, body.presign),
+    }),
+    getSystem: (_, caller) => system.get(caller.orgId),
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * What an attempt staged, checked against the store before any transaction is opened (blueprint section 8). A manifest
+ * is a claim of a writer: each file must lie under the attempt's own prefix, be there, and have the size and checksum
+ * the manifest says. The store being away is no verdict: the lease is kept and the call may be made again.
+ */
+import { createHash } from "node:crypto";
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestBytesMax,
+  manifestSchema,
+  type StagedOutput,
+  TraceError,
+} from "@trace/contracts";
+import type { ObjectStore } from "@trace/kit";
+import { manifestChecksInFlight } from "./limits.ts";
+
+export interface StagedPlace {
+  readonly dataset: string;
+  readonly generationId: number;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly taskId: string;
+  readonly leaseNo: number;
+}
+
+export interface CheckedOutput {
+  readonly place: StagedPlace;
+  readonly manifest: Manifest;
+}
+
+/** Keys are compared byte for byte; a `..` or an empty part has no meaning in an object key and is refused all the same. */
+function isUnder(prefix: string, key: string): boolean {
+  if (!key.startsWith(prefix) || key.length === prefix.length) return false;
+  return key
+    .slice(prefix.length)
+    .split("/")
+    .every((part) => part !== "" && part !== "." && part !== "..");
+}
+
+function foreign(place: StagedPlace, key: string, what: string): TraceError {
+  return new TraceError("TR-4003", {
+    detail: `the ${what} '${key}' does not lie under the prefix of this attempt`,
+    where: `output ${place.dataset}, s3://${place.bucket}/${place.prefix}`,
+    why: "an attempt may publish only what it wrote itself, under the prefix it was given",
+    fix: "stage every file under the prefix in the claim's `staging`",
+  });
+}
+
+function parseManifest(place: StagedPlace, bytes: Uint8Array, sha256: string): Manifest {
+  const where = `output ${place.dataset}, s3://${place.bucket}/${place.prefix}`;
+  if (createHash("sha256").update(bytes).digest("hex") !== sha256) {
+    throw new TraceError("TR-4001", { detail: "the manifest in the store is not the one the attempt named", where });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch (cause) {
+    throw new TraceError("TR-4001", { detail: "the manifest is not JSON", where, cause });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const detail = `the manifest does not fit its schema: ${issue?.path.join(".")}: ${issue?.message}`;
+    throw new TraceError("TR-4001", { detail, where });
+  }
+  const manifest = parsed.data;
+  const rows = manifest.files.reduce((sum, file) => sum + file.rows, 0);
+  const total = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+  const faults = [
+    manifest.dataset !== place.dataset && `it is for dataset '${manifest.dataset}'`,
+    manifest.task_id !== place.taskId && "it is for another task",
+    manifest.lease_no !== place.leaseNo && `it is for lease ${manifest.lease_no}, not ${place.leaseNo}`,
+    manifest.partition !== null && "it names a partition of a dataset that has none",
+    (rows !== manifest.rows || total !== manifest.bytes) && "its totals are not the sums of its files",
+    new Set(manifest.files.map((file) => file.key)).size !== manifest.files.length && "it names a file twice",
+  ].filter((fault) => fault !== false);
+  if (faults.length > 0) {
+    throw new TraceError("TR-4001", { detail: `the manifest contradicts its attempt: ${faults.join("; ")}`, where });
+  }
+  return manifest;
+}
+
+async function checkFile(store: ObjectStore, place: StagedPlace, file: ManifestFile): Promise<void> {
+  if (!isUnder(place.prefix, file.key)) throw foreign(place, file.key, "file");
+  const where = `output ${place.dataset}, s3://${place.bucket}/${file.key}`;
+  const head = await store.head(place.bucket, file.key);
+  if (head === undefined) {
+    throw new TraceError("TR-4002", {
+      detail: `the manifest names '${file.key}', which is not in the store`,
+      where,
+      fix: "the attempt is tried again and stages its files anew; if it stays, look for what deletes objects in the datasets bucket",
+    });
+  }
+  if (head.bytes !== file.bytes || head.sha256 !== file.sha256) {
+    const stored = head.sha256 === undefined ? "no SHA-256" : `SHA-256 ${head.sha256.slice(0, 12)}…`;
+    throw new TraceError("TR-4004", {
+      detail: `'${file.key}' has ${head.bytes} bytes and ${stored} in the store; the manifest says ${file.bytes} bytes and ${file.sha256.slice(0, 12)}…`,
+      where,
+      fix: "upload with the x-amz-checksum-sha256 header; the attempt is tried again and stages its files anew",
+    });
+  }
+}
+
+/** Reads and checks the manifest of one staged output, and every file it names. Throws what refuses the commit. */
+export async function checkStaged(
+  store: ObjectStore,
+  place: StagedPlace,
+  staged: StagedOutput,
+): Promise<CheckedOutput> {
+  if (!isUnder(place.prefix, staged.manifest_key)) throw foreign(place, staged.manifest_key, "manifest");
+  const bytes = await store.get(place.bucket, staged.manifest_key, manifestBytesMax);
+  if (bytes === undefined) {
+    throw new TraceError("TR-4001", {
+      detail: `the manifest '${staged.manifest_key}' is not in the store`,
+      where: `output ${place.dataset}`,
+      fix: "write the manifest, last, before completing",
+    });
+  }
+  const manifest = parseManifest(place, bytes, staged.manifest_sha256);
+  for (let from = 0; from < manifest.files.length; from += manifestChecksInFlight) {
+    const some = manifest.files.slice(from, from + manifestChecksInFlight);
+    await Promise.all(some.map((file) => checkFile(store, place, file)));
+  }
+  return { place, manifest };
+}

@@ -1,0 +1,56 @@
+-- name: openSession
+-- params: public_id, worker, host, pid, ttl_ms
+insert into sessions (public_id, worker, host, pid, expires_at)
+values ($1, $2, $3, $4, clock_timestamp() + $5::bigint * interval '1 ms')
+returning session_id;
+
+-- name: beatSession
+-- params: public_id, ttl_ms
+-- The row is locked before the clock is read: a beat that waited for its lock is judged by the time it got it. No row
+-- means the session is over, reaped or not. Runs alone: a transaction that holds this lock must not wait for a lease,
+-- because a completion locks leases first and then shares the session.
+with held as materialized (
+  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for no key update
+)
+update sessions s set expires_at = clock_timestamp() + $2::bigint * interval '1 ms'
+  from held
+ where s.session_id = held.session_id and held.expires_at > clock_timestamp()
+returning s.session_id;
+
+-- name: leasesOfSession
+-- params: session_id
+select lease_no from leases where session_id = $1;
+
+-- name: saveProgress
+-- params: session_id, progress
+-- Touches no indexed column, so the row stays on its page.
+update leases l set progress = p.progress
+  from json_to_recordset($2::json) as p (lease_no bigint, progress json)
+ where l.session_id = $1 and l.lease_no = p.lease_no
+returning l.lease_no;
+
+-- name: closeSession
+-- params: public_id
+update sessions set closed_at = clock_timestamp() where public_id = $1 and closed_at is null
+returning session_id;
+
+-- name: expireSessions
+-- params:
+-- A beat that holds the row makes this wait and look again at the new expiry, so a session that beats in time is never closed.
+update sessions set closed_at = clock_timestamp() where closed_at is null and expires_at <= clock_timestamp()
+returning session_id, worker;
+
+-- name: forgetSessions
+-- params: older_than_ms
+-- Session ids are an identity and never come back, so a forgotten session stays dead.
+delete from sessions s
+ where s.closed_at < clock_timestamp() - $1::bigint * interval '1 ms'
+   and not exists (select 1 from leases l where l.session_id = s.session_id);
+
+-- name: listWorkers
+-- params: org_id
+-- notnull: leases
+select s.worker, s.host, s.started_at, (select count(*) from leases l where l.session_id = s.session_id)::int as leases
+  from sessions s
+ where s.closed_at is null and s.expires_at > clock_timestamp() and $1::bigint is not null
+ order by s.started_at;

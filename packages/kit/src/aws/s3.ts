@@ -1,0 +1,223 @@
+/**
+ * S3 for services: the few calls Trace makes, with errors mapped to the catalogue. The endpoint comes from the standard
+ * variables (AWS_ENDPOINT_URL_S3, region, credentials); against the embedded stack only these differ.
+ */
+import { createHash, createHmac } from "node:crypto";
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { presignedSecondsMax, TraceError } from "@trace/contracts";
+import type { Service } from "../service.ts";
+
+export interface S3Options {
+  /** Undefined: AWS itself. */
+  readonly endpoint?: string | undefined;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly triesMax?: number;
+}
+
+export interface ObjectHead {
+  readonly bytes: number;
+  readonly etag: string;
+  /** Lower-case hex, when the object was stored with one. */
+  readonly sha256: string | undefined;
+}
+
+export interface PutOptions {
+  readonly bucket: string;
+  readonly key: string;
+  readonly body: Uint8Array | NodeJS.ReadableStream;
+  readonly bytes: number;
+  /** Lower-case hex; sent as the checksum the store must verify and keep. */
+  readonly sha256: string;
+  readonly contentType?: string;
+  /** `If-None-Match: *`: refuse when the key exists. Always on in the datasets bucket. */
+  readonly ifAbsent: boolean;
+  readonly signal?: AbortSignal;
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}
+
+function failure(error: unknown, operation: string, bucket: string, key: string): Error {
+  const status = statusOf(error);
+  const name = error instanceof Error ? error.name : "Error";
+  const where = `${operation} s3://${bucket}/${key}`;
+  const detail = error instanceof Error ? error.message : String(error);
+  if (name === "InsufficientStorage" || status === 507) {
+    return new TraceError("TR-4007", {
+      detail: `the object store has no room left for s3://${bucket}/${key}`,
+      where,
+      why: detail,
+      fix: "free space on the disk under the state folder ('trace doctor' names it); the task is tried again by itself",
+      cause: error,
+    });
+  }
+  if (status === 403) {
+    return new TraceError("TR-4008", {
+      detail: `the object store refused ${operation} of s3://${bucket}/${key}`,
+      where,
+      why: `${name}: ${detail}`,
+      fix: "check the role's access key and its grants; 'trace doctor' tries them",
+      cause: error,
+    });
+  }
+  return new TraceError("TR-4006", {
+    detail: `the object store did not carry out ${operation} of s3://${bucket}/${key}: ${name}: ${detail}`,
+    where,
+    fix: "it is tried again by itself; 'trace doctor' tells whether the store answers",
+    cause: error,
+  });
+}
+
+function sha256Hex(base64: string | undefined): string | undefined {
+  return base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("hex");
+}
+
+export class ObjectStore implements Service {
+  readonly #client: S3Client;
+  readonly #options: S3Options;
+
+  constructor(options: S3Options) {
+    this.#options = options;
+    this.#client = new S3Client({
+      region: options.region,
+      credentials: options.credentials,
+      maxAttempts: options.triesMax ?? 3,
+      // Checksums are ours (SHA-256 of every file, known before the upload); the SDK's own would only double the work.
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+      requestHandler: new NodeHttpHandler({ connectionTimeout: 3_000, socketTimeout: 60_000 }),
+      ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
+    });
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.#client.destroy();
+    return Promise.resolve();
+  }
+
+  /** Stores an object. Returns `exists` when `ifAbsent` is set and the key was there: nothing was written. */
+  async put(options: PutOptions): Promise<"stored" | "exists"> {
+    try {
+      await this.#client.send(
+        new PutObjectCommand({
+          Bucket: options.bucket,
+          Key: options.key,
+          Body: options.body as Uint8Array,
+          ContentLength: options.bytes,
+          ContentType: options.contentType ?? "application/octet-stream",
+          ChecksumSHA256: Buffer.from(options.sha256, "hex").toString("base64"),
+          ...(options.ifAbsent ? { IfNoneMatch: "*" } : {}),
+        }),
+        options.signal === undefined ? {} : { abortSignal: options.signal },
+      );
+      return "stored";
+    } catch (error) {
+      if (statusOf(error) === 412) return "exists";
+      if (options.signal?.aborted) throw error;
+      throw failure(error, "PutObject", options.bucket, options.key);
+    }
+  }
+
+  /** Undefined when there is no such object. */
+  async head(bucket: string, key: string): Promise<ObjectHead | undefined> {
+    try {
+      const head = await this.#client.send(
+        new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: "ENABLED" }),
+      );
+      return { bytes: head.ContentLength ?? 0, etag: head.ETag ?? "", sha256: sha256Hex(head.ChecksumSHA256) };
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined;
+      throw failure(error, "HeadObject", bucket, key);
+    }
+  }
+
+  /** The whole object, refused when larger than `bytesMax`; undefined when there is none. */
+  async get(bucket: string, key: string, bytesMax: number): Promise<Uint8Array | undefined> {
+    try {
+      const object = await this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      if ((object.ContentLength ?? 0) > bytesMax) {
+        object.Body?.transformToWebStream()
+          .cancel()
+          .catch(() => undefined);
+        throw new TraceError("TR-4009", {
+          detail: `s3://${bucket}/${key} is ${object.ContentLength} bytes; at most ${bytesMax} are read`,
+          fix: "write smaller objects of this kind",
+        });
+      }
+      return await object.Body?.transformToByteArray();
+    } catch (error) {
+      if (error instanceof TraceError) throw error;
+      if (statusOf(error) === 404) return undefined;
+      throw failure(error, "GetObject", bucket, key);
+    }
+  }
+
+  /** The object as a stream, for files too large to hold. */
+  async stream(bucket: string, key: string, signal?: AbortSignal): Promise<NodeJS.ReadableStream> {
+    try {
+      const object = await this.#client.send(
+        new GetObjectCommand({ Bucket: bucket, Key: key }),
+        signal === undefined ? {} : { abortSignal: signal },
+      );
+      if (object.Body === undefined) throw new Error("the answer has no body");
+      return object.Body as unknown as NodeJS.ReadableStream;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw failure(error, "GetObject", bucket, key);
+    }
+  }
+
+  async delete(bucket: string, key: string): Promise<void> {
+    try {
+      await this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    } catch (error) {
+      throw failure(error, "DeleteObject", bucket, key);
+    }
+  }
+
+  /**
+   * A link that reads one object without a key, for at most 15 minutes (blueprint section 10). Signature Version 4 in
+   * the query string, as in the S3 API reference, "Authenticating Requests: Using Query Parameters".
+   */
+  presignGet(bucket: string, key: string, seconds: number, nowMs: number): string {
+    const { region, credentials } = this.#options;
+    const endpoint = this.#options.endpoint ?? `https://s3.${region}.amazonaws.com`;
+    const time = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, "");
+    const scope = `${time.slice(0, 8)}/${region}/s3/aws4_request`;
+    const path = `/${encodePart(bucket)}/${key.split("/").map(encodePart).join("/")}`;
+    const query = [
+      ["X-Amz-Algorithm", "AWS4-HMAC-SHA256"],
+      ["X-Amz-Credential", `${credentials.accessKeyId}/${scope}`],
+      ["X-Amz-Date", time],
+      ["X-Amz-Expires", String(Math.min(seconds, presignedSecondsMax))],
+      ["X-Amz-SignedHeaders", "host"],
+    ]
+      .map(([name, value]) => `${encodePart(name ?? "")}=${encodePart(value ?? "")}`)
+      .join("&");
+    const canonical = `GET\n${path}\n${query}\nhost:${new URL(endpoint).host}\n\nhost\nUNSIGNED-PAYLOAD`;
+    const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${createHash("sha256").update(canonical).digest("hex")}`;
+    const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
+    const dateKey = hmac(`AWS4${credentials.secretAccessKey}`, time.slice(0, 8));
+    const signature = hmac(hmac(hmac(hmac(dateKey, region), "s3"), "aws4_request"), toSign).toString("hex");
+    return `${endpoint.replace(/\/$/, "")}${path}?${query}&X-Amz-Signature=${signature}`;
+  }
+}
+
+/** RFC 3986: everything but unreserved characters is escaped. */
+function encodePart(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}

@@ -1,0 +1,238 @@
+/**
+ * The HTTP server of every listener: routes come from the contract, handlers get parsed input, every refusal is a
+ * problem document (RFC 9457). It binds loopback by default and refuses foreign Host and Origin headers, so that a
+ * page in a browser cannot reach it through a name that resolves to this machine (DNS rebinding).
+ */
+import {
+  type ErrorRecord,
+  type Route,
+  type RouteAnswer,
+  type RouteCall,
+  type RouteTable,
+  requestBytesMax,
+  TraceError,
+  toErrorRecord,
+  toProblem,
+} from "@trace/contracts";
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import { drainMs, keepAliveMs, requestReceiveMs, requestsInFlightMax } from "../limits.ts";
+import type { Log } from "../log.ts";
+import type { Service } from "../service.ts";
+
+/** What a listener's authentication found: who calls. */
+export type Authenticate<P> = (bearerToken: string) => Promise<P | undefined>;
+
+export type Handlers<T extends RouteTable, P> = {
+  readonly [K in keyof T]: (call: RouteCall<T[K]>, caller: P, signal: AbortSignal) => Promise<RouteAnswer<T[K]>>;
+};
+
+export interface ListenerOptions<T extends RouteTable, P> {
+  readonly name: string;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly routes: T;
+  readonly handlers: Handlers<T, P>;
+  readonly authenticate: Authenticate<P>;
+  /** Host names accepted beside loopback ones, without port. */
+  readonly allowedHosts?: readonly string[];
+  readonly log: Log;
+  readonly onRequest?: (event: { route: string; status: number; ms: number }) => void;
+}
+
+const loopbackHosts = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+/** The host part of a Host header or an Origin, lower case; undefined when it is no host at all. */
+export function hostName(hostOrOrigin: string): string | undefined {
+  try {
+    const url = new URL(hostOrOrigin.includes("://") ? hostOrOrigin : `http://${hostOrOrigin}`);
+    return url.hostname.toLowerCase().replace(/\.$/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+function refuseForeign(request: FastifyRequest, allowed: ReadonlySet<string>): void {
+  for (const header of ["host", "origin"] as const) {
+    const value = request.headers[header];
+    if (value === undefined) continue;
+    const name = hostName(value);
+    if (name !== undefined && allowed.has(name)) continue;
+    throw new TraceError("TR-1004", {
+      detail: `this listener does not answer requests for ${header} '${value.slice(0, 200)}'`,
+      why: "only the host names it was configured with are accepted, so that a web page cannot reach it",
+      fix: "call it as 127.0.0.1 or localhost, or add the name to TRACE_ALLOWED_HOSTS",
+    });
+  }
+}
+
+function bearerOf(request: FastifyRequest): string {
+  const match = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(request.headers.authorization ?? "");
+  if (match?.[1] !== undefined) return match[1];
+  throw new TraceError("TR-1003", {
+    detail: "the request carries no bearer token",
+    fix: "send 'Authorization: Bearer <token>'; 'trace up' writes its owner's token to <state folder>/secrets/api-token",
+  });
+}
+
+function parse(part: "params" | "query" | "body", schema: Route["body"], value: unknown): unknown {
+  if (schema === undefined) return undefined;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.slice(0, 20);
+  const first = issues[0];
+  throw new TraceError("TR-1002", {
+    detail: `the ${part} of the request does not fit: ${first?.path.join(".") || part}: ${first?.message ?? "invalid"}`,
+    where: part,
+    why: issues.map((issue) => `${issue.path.join(".") || part}: ${issue.message}`).join("; "),
+    fix: "compare the request with the OpenAPI document, packages/contracts/openapi.json",
+  });
+}
+
+/** Fastify's own refusals, by their code; anything unknown stays internal. */
+function fromFastify(error: unknown): TraceError {
+  if (error instanceof TraceError) return error;
+  const { code, statusCode, message } = error as { code?: string; statusCode?: number; message?: string };
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    return new TraceError("TR-1001", {
+      detail: `the request body is larger than ${requestBytesMax} bytes (32 MiB)`,
+      why: "a listener refuses it before reading it, so that no caller can fill its memory",
+      fix: "send fewer items in one call; data itself goes to the object store, not through the API",
+    });
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new TraceError("TR-1002", {
+      detail: `the request cannot be read: ${message ?? code ?? "invalid"}`,
+      fix: "send JSON with 'Content-Type: application/json'",
+    });
+  }
+  return new TraceError("TR-1000", {
+    detail: "the call failed for a reason of ours, not yours",
+    fix: "try again; if it stays, look for this time in the log of the service",
+    cause: error,
+  });
+}
+
+export class Listener<T extends RouteTable, P> implements Service {
+  readonly #options: ListenerOptions<T, P>;
+  readonly #app: FastifyInstance;
+  #inFlight = 0;
+  #port = 0;
+
+  constructor(options: ListenerOptions<T, P>) {
+    this.#options = options;
+    this.#app = fastify({
+      bodyLimit: requestBytesMax,
+      requestTimeout: requestReceiveMs,
+      keepAliveTimeout: keepAliveMs,
+      forceCloseConnections: "idle",
+      logger: false,
+    });
+    this.#app.setErrorHandler((error, request, reply) => this.#answerError(error, request, reply));
+    this.#app.setNotFoundHandler((request, reply) =>
+      this.#answerError(
+        new TraceError("TR-1005", {
+          detail: `there is no ${request.method} ${request.url.split("?")[0]?.slice(0, 200)} on the ${options.name} listener`,
+          fix: "the routes are in the OpenAPI document, packages/contracts/openapi.json; user, worker and task APIs have ports of their own",
+        }),
+        request,
+        reply,
+      ),
+    );
+    const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
+    this.#app.addHook("onRequest", async (request) => refuseForeign(request, allowed));
+    for (const [name, route] of Object.entries(options.routes)) this.#add(name, route);
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(): Promise<void> {
+    await this.#app.listen({ host: this.#options.host, port: this.#options.port });
+    const address = this.#app.server.address();
+    this.#port = typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Takes no new connection, lets calls in flight end within `drainMs`, then cuts what is left. */
+  async stop(): Promise<void> {
+    const cut = setTimeout(() => this.#app.server.closeAllConnections(), drainMs);
+    try {
+      await this.#app.close();
+    } finally {
+      clearTimeout(cut);
+    }
+  }
+
+  #add(name: string, route: Route): void {
+    this.#app.route({
+      method: route.method,
+      url: route.path,
+      // Authentication comes before the body is read: a stranger cannot make us buffer anything.
+      onRequest: async (request) => {
+        const caller = await this.#options.authenticate(bearerOf(request));
+        if (caller === undefined) {
+          throw new TraceError("TR-1003", {
+            detail: `the ${this.#options.name} listener does not know this token`,
+            why: "it is mistyped, expired, revoked, or belongs to another listener or installation",
+            fix: "use the token of this installation: '<state folder>/secrets/api-token' for people",
+          });
+        }
+        (request as unknown as { caller: P }).caller = caller;
+      },
+      handler: async (request, reply) => this.#handle(name, route, request, reply),
+    });
+  }
+
+  async #handle(name: string, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    if (this.#inFlight >= requestsInFlightMax) {
+      reply.header("retry-after", "1");
+      throw new TraceError("TR-1008", {
+        detail: `the ${this.#options.name} listener works on ${requestsInFlightMax} requests already`,
+        fix: "try again after the seconds in Retry-After",
+      });
+    }
+    this.#inFlight += 1;
+    const started = performance.now();
+    const abort = new AbortController();
+    const onClose = () => abort.abort();
+    request.raw.once("aborted", onClose);
+    try {
+      const call = {
+        params: parse("params", route.params, request.params),
+        query: parse("query", route.query, request.query),
+        body: parse("body", route.body, request.body),
+      };
+      const handler = this.#options.handlers[name] as (
+        call: unknown,
+        caller: P,
+        signal: AbortSignal,
+      ) => Promise<unknown>;
+      const answer = await handler(call, (request as unknown as { caller: P }).caller, abort.signal);
+      this.#options.onRequest?.({ route: name, status: 200, ms: performance.now() - started });
+      return answer;
+    } catch (error) {
+      const status = error instanceof TraceError ? toProblem(error).status : 500;
+      this.#options.onRequest?.({ route: name, status, ms: performance.now() - started });
+      throw error;
+    } finally {
+      request.raw.off("aborted", onClose);
+      this.#inFlight -= 1;
+    }
+  }
+
+  #answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const known = fromFastify(error);
+    if (known.code === "TR-1000") {
+      this.#options.log.error({ error, route: request.routeOptions.url }, "a call failed");
+    }
+    const problem = toProblem(known);
+    if (problem.status === 503 && reply.getHeader("retry-after") === undefined) reply.header("retry-after", "1");
+    const extra = (known as TraceError & { errors?: readonly TraceError[] }).errors;
+    const errors: ErrorRecord[] | undefined = extra?.map(toErrorRecord);
+    return reply
+      .code(problem.status)
+      .type("application/problem+json")
+      .send(errors === undefined ? problem : { ...problem, errors });
+  }
+}
