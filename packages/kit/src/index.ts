@@ -4,6 +4,7 @@ export * from "./backoff.ts";
 export * from "./clock.ts";
 export * from "./config.ts";
 export * from "./http/client.ts";
+export * from "./http/guard.ts";
 export * from "./http/ops.ts";
 export * from "./http/server.ts";
 export * from "./id.ts";

@@ -14,4 +14,5 @@ export const cliErrors = defineErrors({
   "TR-7010": { title: "List of addresses cannot be read", family: "terminal", httpStatus: 500 },
   "TR-7011": { title: "Unexpected failure of the command line", family: "terminal", httpStatus: 500 },
   "TR-7012": { title: "No such error code", family: "terminal", httpStatus: 404 },
+  "TR-7013": { title: "Example data is not installed", family: "terminal", httpStatus: 500 },
 });

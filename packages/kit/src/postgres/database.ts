@@ -47,6 +47,14 @@ function parseInt8(text: string): number {
   return value;
 }
 
+/** pg lets the URL win over its other options, an empty password of the URL included, so the password goes into it. */
+function withPassword(text: string, password: string | undefined): string {
+  if (password === undefined) return text;
+  const url = new URL(text);
+  url.password = encodeURIComponent(password);
+  return url.href;
+}
+
 const retriedStates = new Set(["40001", "40P01"]);
 
 function sqlState(error: unknown): string | undefined {
@@ -105,8 +113,7 @@ export class Database implements Service, Queryable {
   constructor(options: DatabaseOptions) {
     this.#name = options.name;
     this.#pool = new pg.Pool({
-      connectionString: options.url,
-      ...(options.password === undefined ? {} : { password: options.password }),
+      connectionString: withPassword(options.url, options.password),
       application_name: options.name,
       max: options.connectionsMax ?? poolConnectionsMax,
       connectionTimeoutMillis: poolWaitMs,

@@ -1,0 +1,39 @@
+/** Values of flags and arguments: read once, refused with what would be right. */
+import { InvalidArgumentError } from "commander";
+
+/** A whole number from `min` to `max`, for commander. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of `500ms`, `30s`, `10m`, `2h`, `1d`, for commander. */
+export function durationArgument(text: string): number {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
+  const ms = Number(match?.[1]) * (unitsMs[match?.[2] ?? ""] ?? Number.NaN);
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError("It must be a number and a unit: 500ms, 30s, 10m, 2h, 1d.");
+}
+
+/** One of a list of words, for commander, with the list in the refusal. */
+export function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
+  };
+}
+
+/** Examples under a command's help. */
+export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  const rows = lines.map(([command, what]) =>
+    width + what.length + 4 <= 100 ? `  ${command.padEnd(width)}  ${what}` : `  ${command}\n      ${what}`,
+  );
+  return `\nExamples:\n${rows.join("\n")}`;
+}

@@ -1,0 +1,173 @@
+/** `trace dataset list | show`. */
+import { type Commit, type Dataset, type RouteAnswer, TraceError, type userRoutes } from "@trace/contracts";
+import type { Command } from "commander";
+import type { Cli, UserClient } from "../cli.ts";
+import { nearest } from "../nearest.ts";
+import type { CliOf } from "../program.ts";
+import { shortTaskId } from "../runs/task-id.ts";
+import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
+import { renderTable, type TableCell } from "../terminal/table.ts";
+import { examples } from "./arguments.ts";
+
+type DatasetDetail = RouteAnswer<(typeof userRoutes)["getDataset"]>;
+
+export function registerDataset(program: Command, cliOf: CliOf): void {
+  const dataset = program
+    .command("dataset")
+    .summary("list and show datasets")
+    .description("Looks at datasets: what is committed, its schema, who made it.");
+  dataset.addHelpText(
+    "after",
+    examples(["trace dataset list", "all of them"], ["trace dataset show quakes", "schema, commits and lineage"]),
+  );
+  dataset
+    .command("list")
+    .summary("list datasets at their newest commit")
+    .description("Lists datasets at their newest commit.")
+    .addHelpText(
+      "after",
+      examples(
+        ["trace dataset list", "all of them"],
+        ["trace dataset list --json | jq '.datasets[].name'", "for a script"],
+      ),
+    )
+    .action(async (_options: unknown, command: Command) => {
+      const cli = cliOf(command);
+      await cli.withClient(async (client) => {
+        const answer = await client.listDatasets({});
+        if (cli.json) cli.printJson(answer);
+        else list(cli, answer.datasets);
+      });
+    });
+  dataset
+    .command("show")
+    .summary("show schema, head, size and commits")
+    .description("Shows a dataset: its schema, head, size, and the newest commits with what each was made from.")
+    .argument("<name>", "name of the dataset")
+    .addHelpText("after", examples(["trace dataset show quakes", "all there is to know about it"]))
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const cli = cliOf(command);
+      await cli.withClient(async (client) => {
+        const detail = await getDataset(client, name);
+        if (cli.json) cli.printJson(detail);
+        else show(cli, detail);
+      });
+    });
+}
+
+function list(cli: Cli, datasets: readonly Dataset[]): void {
+  if (datasets.length === 0) {
+    cli.say("There are no datasets yet: a deployed job makes them when it commits.");
+    cli.sayNext([[cli.command("deploy", "<file>"), "deploys a DAG"]]);
+    return;
+  }
+  const nowMs = cli.io.clock.nowMs();
+  const { lines, hidden } = renderTable({
+    columns: [
+      { title: "dataset", whole: true },
+      { title: "commit", align: "right" },
+      { title: "rows", align: "right" },
+      { title: "size", align: "right" },
+      { title: "columns", align: "right" },
+      { title: "committed", whole: true },
+      { title: "made by" },
+    ],
+    rows: datasets.map((dataset): TableCell[] => {
+      const empty = dataset.head === 0;
+      return [
+        dataset.name,
+        empty ? { text: "none", paint: cli.outColors.dim } : String(dataset.head),
+        empty ? "" : count(dataset.rows),
+        empty ? "" : bytes(dataset.bytes),
+        empty ? "" : count(dataset.schema.length),
+        dataset.committed_at === null ? "" : relative(dataset.committed_at, nowMs),
+        dataset.producer === null ? "" : `${dataset.producer.dag}.${dataset.producer.job}`,
+      ];
+    }),
+    width: cli.outWidth,
+    palette: cli.outColors,
+  });
+  cli.print(...lines);
+  cli.say("", `${plural(datasets.length, "dataset")}${hidden === 0 ? "" : `, ${plural(hidden, "column")} not shown`}`);
+}
+
+/** Throws TR-1006 with the name that was probably meant. */
+export async function getDataset(client: UserClient, name: string): Promise<DatasetDetail> {
+  try {
+    return await client.getDataset({ params: { name } });
+  } catch (error) {
+    throw await withMeantName(client, error, [name]);
+  }
+}
+
+/** An unknown dataset's error with the nearest name that exists, or the error as it is. */
+export async function withMeantName(client: UserClient, error: unknown, names: readonly string[]): Promise<unknown> {
+  if (!(error instanceof TraceError) || error.code !== "TR-1006") return error;
+  const known = (await client.listDatasets({})).datasets.map((dataset) => dataset.name);
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong === undefined) return error;
+  const meant = nearest(wrong, known);
+  const why = known.length === 0 ? "nothing has been deployed yet" : `there are ${plural(known.length, "dataset")}`;
+  const fix = meant === undefined ? "see which there are: trace dataset list" : `did you mean '${meant}'?`;
+  return new TraceError("TR-1006", { detail: `there is no dataset '${wrong}'`, why, fix, cause: error });
+}
+
+function show(cli: Cli, dataset: DatasetDetail): void {
+  const palette = cli.outColors;
+  const nowMs = cli.io.clock.nowMs();
+  const fact = (name: string, value: string) => cli.print(`  ${palette.dim(name.padEnd(11))}${value}`);
+  cli.print(palette.bold(dataset.name));
+  if (dataset.head === 0) fact("head", "nothing committed yet");
+  else {
+    const when =
+      dataset.committed_at === null
+        ? ""
+        : `, ${moment(dataset.committed_at)} (${relative(dataset.committed_at, nowMs)})`;
+    fact("head", `commit ${dataset.head}${when}`);
+    fact("size", `${plural(dataset.rows, "row")}, ${bytes(dataset.bytes)} in ${plural(dataset.files, "file")}`);
+  }
+  if (dataset.generation > 1) fact("generation", String(dataset.generation));
+  if (dataset.producer !== null) fact("made by", `job ${dataset.producer.job} of DAG ${dataset.producer.dag}`);
+  if (dataset.schema.length > 0) {
+    const columns = [{ title: "column", whole: true }, { title: "type" }];
+    const rows = dataset.schema.map((column) => [column.name, { text: column.type, paint: palette.cyan }]);
+    cli.print("", ...indented(renderTable({ columns, rows, width: cli.outWidth - 2, palette }).lines));
+  }
+  if (dataset.commits.length > 0) cli.print("", ...indented(commitLines(cli, dataset.commits, nowMs)));
+  cli.say("");
+  cli.sayNext(
+    dataset.head === 0
+      ? [[cli.command("run", dataset.producer?.dag ?? "<dag>"), "makes its first commit"]]
+      : [[cli.command("query", `SELECT * FROM ${dataset.name} LIMIT 10`), "look at it"]],
+  );
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}
+
+function commitLines(cli: Cli, commits: readonly Commit[], nowMs: number): readonly string[] {
+  const wide = !cli.io.stdout.isTTY || cli.outWidth >= 132;
+  return renderTable({
+    columns: [
+      { title: "commit", align: "right" },
+      { title: "when", whole: true },
+      { title: "rows", align: "right" },
+      { title: "size", align: "right" },
+      { title: "task", whole: true },
+      { title: "dag version", whole: true },
+      { title: "made from" },
+    ],
+    rows: commits.map((commit) => [
+      String(commit.commit),
+      relative(commit.committed_at, nowMs),
+      count(commit.rows),
+      bytes(commit.bytes),
+      wide ? commit.task_id : shortTaskId(commit.task_id),
+      commit.dag_version.slice(0, 12),
+      commit.inputs.map((input) => `${input.dataset} ${input.commit}`).join(", "),
+    ]),
+    width: cli.outWidth - 2,
+    palette: cli.outColors,
+  }).lines;
+}

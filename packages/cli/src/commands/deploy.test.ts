@@ -1,0 +1,115 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type JobDefinition, parseDag } from "@trace/contracts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { FakeStack } from "../testing/fake-stack.ts";
+import { Harness } from "../testing/harness.ts";
+import { changeLines } from "./deploy.ts";
+
+const good = `dag: quakes
+jobs:
+  ingest_quakes:
+    operator: ingest
+    source:
+      file: quakes.json
+    outputs: [quakes]
+  by_region:
+    operator: sql
+    inputs: [quakes]
+    sql: SELECT region, count(*) AS quakes FROM quakes GROUP BY ALL
+    outputs: [quakes_by_region]
+`;
+const bad = good.replace("operator: sql", "operator: sqll").replace("dag: quakes", "dag: Quakes!");
+
+const stack = new FakeStack();
+const harness = (columns?: number) => new Harness({ cwd: stack.cwd, ...(columns === undefined ? {} : { columns }) });
+const sent: { file_name: string; source: string }[] = [];
+const version = "cd".repeat(32);
+
+function jobsOf(source: string): JobDefinition[] {
+  const parsed = parseDag(source, "x.yaml");
+  if (!parsed.ok) throw new Error(parsed.diagnostics.map((one) => one.message).join("; "));
+  return parsed.dag.jobs;
+}
+
+beforeAll(async () => {
+  await stack.start();
+  writeFileSync(join(stack.cwd, "quakes.yaml"), good);
+  writeFileSync(join(stack.cwd, "bad.yaml"), bad);
+  stack.answers.listDags = async () => ({ dags: [] });
+  stack.answers.deploy = async ({ body }) => {
+    sent.push(body);
+    const jobs = ["ingest_quakes", "by_region"];
+    return {
+      dag: "quakes",
+      version,
+      number: sent.length,
+      changed: sent.length === 1,
+      jobs,
+      datasets: ["quakes", "quakes_by_region"],
+    };
+  };
+});
+afterAll(() => stack.stop());
+
+test("a file with errors shows all of them with frames, sends nothing and ends with 1", async () => {
+  const before = sent.length;
+  const { code, stdout, stderr } = await harness().run("deploy", "bad.yaml");
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("bad.yaml:1:6");
+  expect(stderr).toContain("bad.yaml:9:15");
+  expect(stderr).toMatch(/9 \| {5}operator: sqll\n {2}\| +\^{4}/);
+  expect(stderr).toContain("error TR-7008: bad.yaml has 2 errors; nothing was deployed");
+  expect(sent).toHaveLength(before);
+});
+
+test("the same errors as JSON are one line on standard error", async () => {
+  const { code, stdout, stderr } = await harness().run("deploy", "bad.yaml", "--check", "--json");
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  const { error } = JSON.parse(stderr) as { error: { code: string; diagnostics: { line: number; code: string }[] } };
+  expect(error.code).toBe("TR-7008");
+  expect(error.diagnostics.map((one) => one.line)).toEqual([1, 9]);
+});
+
+test("--check needs no stack", async () => {
+  const { code, stdout } = await new Harness({ cwd: "/" }).run("deploy", join(stack.cwd, "quakes.yaml"), "--check");
+  expect(code).toBe(0);
+  expect(stdout).toContain("DAG quakes, 2 jobs, 2 datasets");
+  const asJson = await harness().run("deploy", "quakes.yaml", "--check", "--json");
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ ok: true, dag: "quakes", jobs: ["ingest_quakes", "by_region"] });
+  expect(asJson.stderr).toBe("");
+});
+
+test("a deploy sends the file as it is and prints what is new; again, that nothing changed", async () => {
+  const first = await harness().run("deploy", "quakes.yaml");
+  expect(first.code).toBe(0);
+  expect(sent.at(-1)).toEqual({ file_name: "quakes.yaml", source: good });
+  expect(first.stdout.split("\n")).toEqual([
+    "deployed DAG quakes as version 1 (cdcdcdcdcdcd): 2 jobs, 2 datasets",
+    "  + ingest_quakes  ingest to quakes",
+    "  + by_region  sql from quakes to quakes_by_region",
+    "",
+  ]);
+  expect(first.stderr).toContain("trace run quakes");
+  const second = await harness().run("deploy", "quakes.yaml");
+  expect(second.stdout).toBe("unchanged DAG quakes: version 2 (cdcdcdcdcdcd) is current already\n");
+  const third = await harness().run("deploy", "quakes.yaml", "--json");
+  expect(JSON.parse(third.stdout)).toMatchObject({ dag: "quakes", changed: false, warnings: [] });
+});
+
+test("a change names the jobs that came, went and changed, and what of them", () => {
+  const changed = good.replace("count(*)", "max(magnitude)").replace("  ingest_quakes:", "  ingest_all:");
+  expect(changeLines(jobsOf(good), jobsOf(changed))).toEqual([
+    "+ ingest_all  ingest to quakes",
+    "~ by_region  config changed",
+    "- ingest_quakes  ingest to quakes",
+  ]);
+  expect(changeLines(jobsOf(good), jobsOf(good))).toEqual([]);
+});
+
+test("a file that is not there is told apart from one that is wrong", async () => {
+  const { code, stderr } = await harness().run("deploy", "nothing.yaml");
+  expect(code).toBe(1);
+  expect(stderr).toContain("error TR-7004: the DAG file cannot be read");
+  expect(stderr).toContain("there is no such file");
+});

@@ -1,0 +1,137 @@
+import { type Run, TraceError } from "@trace/contracts";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { runSilenceMsMax } from "../limits.ts";
+import { FakeStack } from "../testing/fake-stack.ts";
+import { Harness, type HarnessOptions } from "../testing/harness.ts";
+import { completedRun, failedRun, sampleDataset, sampleNowMs, sampleRun, sampleRunId } from "../testing/samples.ts";
+
+const stack = new FakeStack();
+const harness = (options: Partial<HarnessOptions> = {}) =>
+  new Harness({ cwd: stack.cwd, nowMs: sampleNowMs, ...options });
+
+/** The states that polls see, the last one for ever. */
+function states(...runs: readonly (Run | TraceError)[]): void {
+  let polls = 0;
+  stack.answers.getRun = async () => {
+    const now = runs[Math.min(polls++, runs.length - 1)];
+    if (now === undefined || now instanceof TraceError) throw now;
+    return now;
+  };
+}
+
+beforeAll(async () => {
+  await stack.start();
+  stack.answers.listDatasets = async () => ({ datasets: [sampleDataset()] });
+});
+beforeEach(() => {
+  stack.answers.run = async () => sampleRun();
+});
+afterAll(() => stack.stop());
+
+test("a run that completes shows its changes, its commits and what to try, exit code 0", async () => {
+  states(sampleRun(), completedRun());
+  const { code, stdout, stderr } = await harness().run("run", "quakes");
+  expect(code).toBe(0);
+  expect(stderr).toContain("ingest_quakes running");
+  expect(stderr).toContain("ingest_quakes completed, 2.0 s, quakes commit 3");
+  expect(stderr).toContain("trace query 'SELECT * FROM quakes LIMIT 10'");
+  expect(stdout.split("\n")).toEqual([
+    "completed run of quakes in 10.0 s, 1 task, 1 commit",
+    "  dataset  commit   rows   size",
+    "  quakes        3  1,707  84 kB",
+    "",
+  ]);
+});
+
+test("hints are typed as this user types: through npm", async () => {
+  states(completedRun());
+  const { stderr } = await harness({ env: { npm_lifecycle_event: "trace" } }).run("run", "quakes");
+  expect(stderr).toContain("npm run trace -- query 'SELECT * FROM quakes LIMIT 10'");
+});
+
+test("a run that fails shows the error with its fix, exit code 3", async () => {
+  states(failedRun());
+  const { code, stdout, stderr } = await harness().run("run", "quakes");
+  expect(code).toBe(3);
+  expect(stdout).toMatch(/^failed run of quakes/);
+  expect(stderr).toContain("error TR-5001: the file /data/quakes.json cannot be read");
+  expect(stderr).toContain("fix:   check the path in the DAG file");
+});
+
+test("--json gives the ended run and nothing else, good or bad", async () => {
+  states(sampleRun(), failedRun());
+  const { code, stdout, stderr } = await harness().run("run", "quakes", "--json");
+  expect({ code, stderr }).toEqual({ code: 3, stderr: "" });
+  expect(JSON.parse(stdout)).toEqual(failedRun());
+});
+
+test("--no-wait prints the run and does not ask for it again", async () => {
+  states(new TraceError("TR-1000", { detail: "nobody should ask" }));
+  const plain = await harness().run("run", "quakes", "--no-wait");
+  expect(plain).toMatchObject({ code: 0, stdout: `run ${sampleRunId} of quakes started: 1 task\n` });
+  const asJson = await harness().run("run", "quakes", "--no-wait", "--json");
+  expect(JSON.parse(asJson.stdout)).toEqual(sampleRun());
+});
+
+test("--job sends the jobs", async () => {
+  let jobs: readonly string[] | undefined;
+  stack.answers.run = async ({ body }) => {
+    jobs = body.jobs;
+    return completedRun();
+  };
+  await harness().run("run", "quakes", "--job", "a", "--job", "b");
+  expect(jobs).toEqual(["a", "b"]);
+});
+
+test("on a terminal the block is redrawn in place and the cursor comes back", async () => {
+  states(sampleRun(), sampleRun(), completedRun());
+  const { stderr } = await harness({ columns: 80, rows: 24, env: { TERM: "xterm" } }).run("run", "quakes");
+  expect(stderr).toContain("\u001b[?25l");
+  expect(stderr).toContain("\u001b[2A\r\u001b[0J");
+  expect(stderr.lastIndexOf("\u001b[?25h")).toBeGreaterThan(stderr.lastIndexOf("\u001b[?25l"));
+});
+
+test("Ctrl-C ends the watching only, says that the run goes on, exit code 130", async () => {
+  states(sampleRun());
+  const watching = harness({
+    onPause: (pauses) => {
+      if (pauses === 2) expect(watching.interrupt()).toBe(true);
+    },
+  });
+  const { code, stdout, stderr } = await watching.run("run", "quakes");
+  expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+  expect(stderr).toContain(`The run goes on without you: ${sampleRunId}`);
+  expect(stderr).toContain("trace task list --dag quakes");
+  expect(watching.interrupt()).toBe(false);
+});
+
+test("--timeout ends the watching with a retryable error, exit code 4", async () => {
+  states(sampleRun());
+  const { code, stderr } = await harness().run("run", "quakes", "--timeout", "3s");
+  expect(code).toBe(4);
+  expect(stderr).toContain(`error TR-7009: run ${sampleRunId} did not end within 3.0 s`);
+});
+
+test("a dispatcher that is away for a moment is waited for", async () => {
+  const away = new TraceError("TR-1008", { detail: "restarting" });
+  states(sampleRun(), away, away, completedRun());
+  const { code, stderr } = await harness().run("run", "quakes");
+  expect(code).toBe(0);
+  expect(stderr).toContain("(TR-1008); the run goes on, trying again");
+});
+
+test("a dispatcher that stays away ends the watching, exit code 4", async () => {
+  states(new TraceError("TR-1008", { detail: "restarting" }));
+  let pausedMs = 0;
+  const count = () => {
+    pausedMs += 500;
+  };
+  const { code } = await harness({ onPause: count }).run("run", "quakes");
+  expect(code).toBe(4);
+  expect(pausedMs).toBeGreaterThanOrEqual(runSilenceMsMax);
+});
+
+test("a refusal is not waited for", async () => {
+  states(new TraceError("TR-1006", { detail: "there is no such run" }));
+  expect((await harness().run("run", "quakes")).code).toBe(1);
+});

@@ -1,0 +1,65 @@
+/** What the command line touches of the world, as arguments: tests give it a terminal, a clock and a Ctrl-C of their own. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Clock, Environment } from "@trace/kit";
+
+export interface TextSink {
+  write(text: string): void;
+  readonly isTTY: boolean;
+  /** Undefined where nothing has a width. */
+  readonly columns: number | undefined;
+  readonly rows: number | undefined;
+}
+
+export interface CliIo {
+  /** The answer, and nothing else. */
+  readonly stdout: TextSink;
+  /** Everything said to people, and errors. */
+  readonly stderr: TextSink;
+  readonly env: Environment;
+  readonly cwd: string;
+  readonly clock: Clock;
+  /** Resolves after `ms`, or at once when `signal` is aborted. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Takes over Ctrl-C until the returned function is called. */
+  onInterrupt(listener: () => void): () => void;
+}
+
+function sinkOf(stream: NodeJS.WriteStream): TextSink {
+  return {
+    write: (text) => void stream.write(text),
+    get isTTY() {
+      return stream.isTTY === true;
+    },
+    get columns() {
+      return stream.isTTY ? stream.columns : undefined;
+    },
+    get rows() {
+      return stream.isTTY ? stream.rows : undefined;
+    },
+  };
+}
+
+async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal });
+  } catch (error) {
+    // The caller looks at its signal next; to it a cut pause is no failure.
+    if (!signal?.aborted) throw error;
+  }
+}
+
+/** The real world. */
+export function processIo(env: Environment): CliIo {
+  return {
+    stdout: sinkOf(process.stdout),
+    stderr: sinkOf(process.stderr),
+    env,
+    cwd: process.cwd(),
+    clock: { nowMs: () => Date.now() },
+    pause,
+    onInterrupt: (listener) => {
+      process.on("SIGINT", listener);
+      return () => void process.off("SIGINT", listener);
+    },
+  };
+}

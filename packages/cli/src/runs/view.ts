@@ -1,0 +1,195 @@
+/**
+ * What a run looks like while it goes: pure functions of its state, the time and the width. One line per task for a
+ * terminal (`runLines`), one line per change for everything else (`changeLine`).
+ */
+import type { Progress, Run, Task } from "@trace/contracts";
+import { runLineEveryMs } from "../limits.ts";
+import type { Paint, Palette } from "../terminal/ansi.ts";
+import { bytes, count, duration, plural, relative } from "../terminal/format.ts";
+import { columnsOf, cut, pad, printable } from "../terminal/width.ts";
+
+export interface ViewOptions {
+  readonly nowMs: number;
+  /** Columns of the terminal. */
+  readonly width: number;
+  /** Lines it may take. */
+  readonly height: number;
+  /** Moves the spinner. */
+  readonly tick: number;
+  readonly palette: Palette;
+  /** Why the newest state could not be had, when that is so. */
+  readonly trouble?: string | undefined;
+}
+
+const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+type Standing = Task["state"] | "retrying" | "waiting";
+
+function standingOf(task: Task): Standing {
+  return task.state === "queued" && (task.failures > 0 || task.lease_losses > 0) ? "retrying" : task.state;
+}
+
+function markOf(standing: Standing, tick: number, palette: Palette): { mark: string; paint: Paint } {
+  switch (standing) {
+    case "completed":
+      return { mark: "✔", paint: palette.green };
+    case "dead":
+      return { mark: "✖", paint: palette.red };
+    case "canceled":
+      return { mark: "✖", paint: palette.yellow };
+    case "retrying":
+      return { mark: "↻", paint: palette.yellow };
+    case "running":
+      return { mark: spinner[tick % spinner.length] ?? "*", paint: palette.cyan };
+    default:
+      return { mark: "·", paint: palette.dim };
+  }
+}
+
+function amount(value: number, unit: Progress["unit"]): string {
+  if (unit === "bytes") return bytes(value);
+  if (unit === "ms") return duration(value);
+  return unit === "rows" ? plural(value, "row") : count(value);
+}
+
+/** `reading, 1,200 of 1,707 rows (70 %)`. */
+export function progressText(progress: Progress): string {
+  const parts = [printable(progress.message)];
+  const { done, total, unit } = progress;
+  if (done !== undefined && total !== undefined && total > 0) {
+    const percent = `${Math.min(100, Math.floor((done / total) * 100))} %`;
+    const first = unit === "rows" || unit === undefined ? count(done) : amount(done, unit);
+    parts.push(`${first} of ${amount(total, unit)} (${percent})`);
+  } else if (done !== undefined && done > 0) {
+    parts.push(amount(done, unit));
+  }
+  return parts.filter((part) => part !== "").join(", ");
+}
+
+/** How long the task has been at work, or was. */
+export function elapsedMs(task: Task, nowMs: number): number | undefined {
+  if (task.started_at === null) return undefined;
+  const end = task.ended_at === null ? nowMs : Date.parse(task.ended_at);
+  return Math.max(0, end - Date.parse(task.started_at));
+}
+
+function noteOf(task: Task, standing: Standing, nowMs: number): string {
+  const error = task.error === null ? "" : `${task.error.code} ${printable(task.error.detail)}`;
+  switch (standing) {
+    case "retrying": {
+      const when = task.run_at === null || Date.parse(task.run_at) <= nowMs ? "soon" : relative(task.run_at, nowMs);
+      const tries =
+        task.failures > 0 ? `${task.failures} of ${task.failures_max} attempts failed` : "its worker was lost";
+      return `again ${when}, ${tries}${error === "" ? "" : `: ${error}`}`;
+    }
+    case "dead":
+      return error;
+    case "completed":
+      return task.commits.map((commit) => `${commit.dataset} commit ${commit.commit}`).join(", ");
+    case "running":
+      return task.progress === null ? "" : progressText(task.progress);
+    default:
+      return "";
+  }
+}
+
+interface Row {
+  readonly mark: string;
+  readonly paint: Paint;
+  readonly job: string;
+  readonly standing: Standing;
+  readonly attempt: string;
+  readonly elapsed: string;
+  readonly note: string;
+}
+
+function rowsOf(run: Run, options: ViewOptions): Row[] {
+  const rows = run.tasks.map((task): Row => {
+    const standing = standingOf(task);
+    const elapsed = elapsedMs(task, options.nowMs);
+    return {
+      ...markOf(standing, options.tick, options.palette),
+      job: task.job,
+      standing,
+      attempt: task.attempt > 1 ? `attempt ${task.attempt}` : "",
+      elapsed: elapsed === undefined || standing === "retrying" ? "" : duration(elapsed),
+      note: noteOf(task, standing, options.nowMs),
+    };
+  });
+  const waiting = run.waiting.map((job): Row => {
+    const { mark, paint } = markOf("waiting", options.tick, options.palette);
+    return { mark, paint, job, standing: "waiting", attempt: "", elapsed: "", note: "for what it reads" };
+  });
+  return [...rows, ...waiting];
+}
+
+/** Those that say most when not all fit: what runs or went wrong first, then what waits, then what is done. */
+function mostTelling(rows: readonly Row[], max: number): { shown: readonly Row[]; left: number } {
+  if (rows.length <= max) return { shown: rows, left: 0 };
+  const order: readonly Standing[] = ["dead", "canceled", "running", "retrying", "queued", "waiting", "completed"];
+  const ranked = [...rows].sort((a, b) => order.indexOf(a.standing) - order.indexOf(b.standing));
+  return { shown: ranked.slice(0, max), left: rows.length - max };
+}
+
+/** The lines of a run on a terminal; none is wider than `width`. */
+export function runLines(run: Run, options: ViewOptions): string[] {
+  const { palette, width } = options;
+  const { shown, left } = mostTelling(rowsOf(run, options), Math.max(1, options.height - 3));
+  const widest = (of: (row: Row) => string) => Math.max(0, ...shown.map((row) => columnsOf(of(row))));
+  const jobWidth = Math.min(
+    widest((row) => row.job),
+    Math.max(12, Math.floor(width / 3)),
+  );
+  const stateWidth = widest((row) => row.standing);
+  const attemptWidth = widest((row) => row.attempt);
+  const elapsedWidth = widest((row) => row.elapsed);
+  const lines = shown.map((row) => {
+    const cells = [
+      row.paint(row.mark),
+      pad(cut(row.job, jobWidth), jobWidth),
+      row.paint(pad(row.standing, stateWidth)),
+      ...(elapsedWidth > 0 ? [pad(row.elapsed, elapsedWidth, "right")] : []),
+      ...(attemptWidth > 0 ? [palette.dim(pad(row.attempt, attemptWidth))] : []),
+    ];
+    const gaps = cells.length - 1;
+    const used = 1 + jobWidth + stateWidth + elapsedWidth + attemptWidth + gaps * 2;
+    const room = width - 1 - used - 2;
+    // Too narrow for everything: the note goes first, then the rest of the line is cut without colours.
+    if (room < -2) return cut(`${row.mark} ${row.job} ${row.standing} ${row.elapsed}`, width - 1);
+    const note = room >= 8 ? cut(row.note, room) : "";
+    return `${cells.join("  ")}${note === "" ? "" : `  ${palette.dim(note)}`}`.trimEnd();
+  });
+  if (left > 0) lines.push(palette.dim(`  and ${count(left)} more`));
+  if (options.trouble !== undefined) lines.push(palette.yellow(cut(`! ${options.trouble}`, width - 1)));
+  return lines;
+}
+
+/** One line about one task, for a log: no spinner, no redraw. */
+export function changeLine(task: Task, nowMs: number): string {
+  const standing = standingOf(task);
+  const elapsed = elapsedMs(task, nowMs);
+  const parts = [`${task.job} ${standing}`];
+  if (task.attempt > 1) parts.push(`attempt ${task.attempt}`);
+  if (elapsed !== undefined && standing !== "retrying") parts.push(duration(elapsed));
+  const note = noteOf(task, standing, nowMs);
+  if (note !== "") parts.push(note);
+  return parts.join(", ");
+}
+
+/** Says what changed since it was last asked, and every 10 s that what runs still does. */
+export class RunChanges {
+  readonly #said = new Map<string, { what: string; atMs: number }>();
+
+  next(run: Run, nowMs: number): string[] {
+    const lines: string[] = [];
+    for (const task of run.tasks) {
+      const what = `${standingOf(task)} ${task.attempt}`;
+      const said = this.#said.get(task.task_id);
+      const due = task.state === "running" && said !== undefined && nowMs - said.atMs >= runLineEveryMs;
+      if (said?.what === what && !due) continue;
+      this.#said.set(task.task_id, { what, atMs: nowMs });
+      lines.push(changeLine(task, nowMs));
+    }
+    return lines;
+  }
+}

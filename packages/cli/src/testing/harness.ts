@@ -1,0 +1,79 @@
+/** Runs a command line in this process with a terminal, a clock and a Ctrl-C of the test's own, and keeps what it wrote. */
+import type { ExitCode } from "../exit.ts";
+import type { CliIo, TextSink } from "../io.ts";
+import { createProgram, type ProgramParts } from "../program.ts";
+
+export interface HarnessOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Both streams are terminals of this width. */
+  readonly columns?: number;
+  readonly rows?: number;
+  readonly nowMs?: number;
+  /** Called instead of each pause; the clock has moved on by then. */
+  readonly onPause?: (pauses: number) => void | Promise<void>;
+  readonly parts?: ProgramParts;
+}
+
+export interface Outcome {
+  readonly code: ExitCode;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Recorder implements TextSink {
+  text = "";
+  readonly columns: number | undefined;
+  readonly rows: number | undefined;
+  readonly isTTY: boolean;
+
+  constructor(options: HarnessOptions) {
+    this.columns = options.columns;
+    this.rows = options.rows;
+    this.isTTY = options.columns !== undefined;
+  }
+
+  write(text: string): void {
+    this.text += text;
+  }
+}
+
+export class Harness {
+  readonly #options: HarnessOptions;
+  readonly #interrupts = new Set<() => void>();
+
+  constructor(options: HarnessOptions) {
+    this.#options = options;
+  }
+
+  /** Presses Ctrl-C; true when the command had taken it over. */
+  interrupt(): boolean {
+    for (const listener of this.#interrupts) listener();
+    return this.#interrupts.size > 0;
+  }
+
+  async run(...argv: readonly string[]): Promise<Outcome> {
+    const stdout = new Recorder(this.#options);
+    const stderr = new Recorder(this.#options);
+    let nowMs = this.#options.nowMs ?? Date.now();
+    let pauses = 0;
+    const io: CliIo = {
+      stdout,
+      stderr,
+      env: this.#options.env ?? {},
+      cwd: this.#options.cwd,
+      clock: { nowMs: () => nowMs },
+      pause: async (ms) => {
+        nowMs += ms;
+        pauses += 1;
+        await this.#options.onPause?.(pauses);
+      },
+      onInterrupt: (listener) => {
+        this.#interrupts.add(listener);
+        return () => void this.#interrupts.delete(listener);
+      },
+    };
+    const code = await createProgram(io, this.#options.parts).run(argv);
+    return { code, stdout: stdout.text, stderr: stderr.text };
+  }
+}

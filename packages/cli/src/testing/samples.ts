@@ -1,0 +1,130 @@
+/** Objects of the API with believable values, for tests. */
+import type { Commit, Dataset, Run, Task } from "@trace/contracts";
+
+export const sampleNowMs = Date.parse("2026-11-23T08:00:10.000Z");
+export const sampleRunId = "0198c0de-0000-7000-8000-0000000000aa";
+const version = "ab".repeat(32);
+
+export function sampleTask(changes: Partial<Task> = {}): Task {
+  return {
+    task_id: "0198c0de-0000-7000-8000-3f9ac01b22d4",
+    dag: "quakes",
+    job: "ingest_quakes",
+    operator: "ingest",
+    queue: "default",
+    state: "running",
+    attempt: 1,
+    failures: 0,
+    failures_max: 3,
+    lease_losses: 0,
+    priority: 0,
+    run_at: null,
+    created_at: "2026-11-23T08:00:00.000Z",
+    started_at: "2026-11-23T08:00:08.000Z",
+    ended_at: null,
+    worker: "worker-1",
+    progress: { message: "reading", done: 1200, total: 1707, unit: "rows" },
+    error: null,
+    commits: [],
+    ...changes,
+  };
+}
+
+export function completedTask(changes: Partial<Task> = {}): Task {
+  return sampleTask({
+    state: "completed",
+    ended_at: "2026-11-23T08:00:10.000Z",
+    progress: null,
+    commits: [{ dataset: "quakes", generation: 1, commit: 3 }],
+    ...changes,
+  });
+}
+
+export function deadTask(changes: Partial<Task> = {}): Task {
+  return sampleTask({
+    state: "dead",
+    attempt: 3,
+    failures: 3,
+    ended_at: "2026-11-23T08:00:10.000Z",
+    progress: null,
+    error: {
+      code: "TR-5001",
+      detail: "the file /data/quakes.json cannot be read",
+      where: "job ingest_quakes",
+      why: "there is no such file",
+      fix: "check the path in the DAG file",
+    },
+    ...changes,
+  });
+}
+
+export function sampleRun(changes: Partial<Run> = {}): Run {
+  return {
+    run_id: sampleRunId,
+    dag: "quakes",
+    version,
+    state: "running",
+    created_at: "2026-11-23T08:00:00.000Z",
+    ended_at: null,
+    tasks: [sampleTask()],
+    waiting: ["by_region"],
+    commits: [],
+    ...changes,
+  };
+}
+
+export function completedRun(): Run {
+  return sampleRun({
+    state: "completed",
+    ended_at: "2026-11-23T08:00:10.000Z",
+    tasks: [completedTask()],
+    waiting: [],
+    commits: [{ dataset: "quakes", generation: 1, commit: 3 }],
+  });
+}
+
+export function failedRun(): Run {
+  return sampleRun({
+    state: "failed",
+    ended_at: "2026-11-23T08:00:10.000Z",
+    tasks: [deadTask()],
+    waiting: ["by_region"],
+  });
+}
+
+export function sampleDataset(changes: Partial<Dataset> = {}): Dataset {
+  return {
+    dataset_id: "0198c0de-0000-7000-8000-0000000000dd",
+    name: "quakes",
+    generation: 1,
+    head: 3,
+    committed_at: "2026-11-23T08:00:10.000Z",
+    rows: 1707,
+    bytes: 84_211,
+    files: 1,
+    schema: [
+      { name: "time", type: "TIMESTAMP WITH TIME ZONE" },
+      { name: "magnitude", type: "DOUBLE" },
+      { name: "place", type: "VARCHAR" },
+    ],
+    producer: { dag: "quakes", job: "ingest_quakes" },
+    ...changes,
+  };
+}
+
+export function sampleCommit(changes: Partial<Commit> = {}): Commit {
+  return {
+    commit: 3,
+    generation: 1,
+    kind: "replace",
+    committed_at: "2026-11-23T08:00:10.000Z",
+    rows: 1707,
+    bytes: 84_211,
+    files: 1,
+    task_id: "0198c0de-0000-7000-8000-3f9ac01b22d4",
+    lease_no: 7,
+    dag_version: version,
+    inputs: [],
+    ...changes,
+  };
+}

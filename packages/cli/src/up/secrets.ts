@@ -1,0 +1,69 @@
+/** The keys and tokens of a local stack: made at random once, kept in the state folder, readable by its owner alone. */
+import { newToken, tokenHash } from "@trace/kit";
+import { readSecret, type S3Credential, type StateFolder } from "@trace/localcloud";
+
+export interface AccessKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export interface StackSecrets {
+  readonly stateDatabase: string;
+  readonly dataDatabase: string;
+  readonly ownerTokenSha256: string;
+  readonly dispatcher: AccessKey;
+  readonly worker: AccessKey;
+}
+
+export const buckets = { datasets: "trace-datasets", scratch: "trace-scratch" } as const;
+
+function accessKey(folder: StateFolder, role: "dispatcher" | "worker" | "owner"): AccessKey {
+  return { accessKeyId: `TRACE${role.toUpperCase()}`, secretAccessKey: folder.secret(`s3-${role}`) };
+}
+
+/**
+ * Who may do what in the object store. Deny by default: a worker writes and reads and never deletes or lists, the
+ * dispatcher checks and collects, the owner looks.
+ */
+export function stackSecrets(folder: StateFolder): StackSecrets {
+  const dispatcher = accessKey(folder, "dispatcher");
+  const worker = accessKey(folder, "worker");
+  const owner = accessKey(folder, "owner");
+  const { datasets, scratch } = buckets;
+  const ownerToken = readSecret(folder.dir, "api-token") ?? folder.writeSecret("api-token", newToken("trace"));
+  const s3Credentials: S3Credential[] = [
+    {
+      ...dispatcher,
+      grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "DeleteObject", "ListBucket"] })),
+    },
+    { ...worker, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })) },
+    { ...owner, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "ListBucket"] })) },
+  ];
+  // The endpoint's process reads them from here: a secret is in no command line.
+  folder.writeSecret("s3-credentials", JSON.stringify(s3Credentials));
+  return {
+    stateDatabase: folder.secret("postgres-state"),
+    dataDatabase: folder.secret("postgres-data"),
+    ownerTokenSha256: tokenHash(ownerToken.trim()).toString("hex"),
+    dispatcher,
+    worker,
+  };
+}
+
+export interface WorkerTokenFiles {
+  readonly tokenFile: string;
+  readonly hashesFile: string;
+}
+
+/**
+ * A new workers' token; the last one stays good until the next rotation. The hashes are written first, so that no worker
+ * ever holds a token that the dispatcher does not know yet.
+ */
+export function rotateWorkerToken(folder: StateFolder): WorkerTokenFiles {
+  const last = readSecret(folder.dir, "worker-token")?.split("\n")[0];
+  const tokens = [newToken("tracew"), ...(last === undefined || last === "" ? [] : [last])];
+  folder.writeSecret("worker-token-hashes", tokens.map((token) => `${tokenHash(token).toString("hex")}\n`).join(""));
+  folder.writeSecret("worker-token", tokens.map((token) => `${token}\n`).join(""));
+  const at = (name: string) => `${folder.dir}/secrets/${name}`;
+  return { tokenFile: at("worker-token"), hashesFile: at("worker-token-hashes") };
+}

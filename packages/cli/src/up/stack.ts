@@ -1,0 +1,252 @@
+/**
+ * The local stack: two Postgres servers, the embedded S3 and SQS, and one process per role, supervised. It holds the
+ * state folder while it runs, and tells in endpoints.json where everything answers.
+ */
+import { rmSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Environment, Log, Service } from "@trace/kit";
+import {
+  EmbeddedPostgres,
+  LogFile,
+  type ProcessSpec,
+  ProcessUnit,
+  pssOf,
+  StateFolder,
+  Supervisor,
+  serviceUnit,
+  type Unit,
+  type UnitStatus,
+} from "@trace/localcloud";
+import { type Endpoints, endpointsFileName } from "../state/endpoints.ts";
+import {
+  logBytesMax,
+  logFilesKept,
+  preferredPorts,
+  roleReadyMsMax,
+  roleStopMsMax,
+  workerTokenRotationMs,
+} from "./limits.ts";
+import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets, type WorkerTokenFiles } from "./secrets.ts";
+
+export interface StackOptions {
+  readonly dir: string;
+  /** Folders that `ingest` may read files from, absolute. */
+  readonly roots: readonly string[];
+  /** host:port that outgoing HTTP of operators may reach although it is not public: for development. */
+  readonly guardAllow: readonly string[];
+  readonly slots: number | undefined;
+  readonly env: Environment;
+  readonly log: Log;
+  /** What others are told that try to start on the same folder. */
+  readonly command: string;
+  /** Each line that a role writes, as JSON. */
+  readonly onLine?: ((line: string, name: string) => void) | undefined;
+  readonly onState?: ((status: UnitStatus) => void) | undefined;
+}
+
+type Ports = Record<keyof typeof preferredPorts, number>;
+
+const host = "127.0.0.1";
+const region = "us-east-1";
+const mainFile = join(import.meta.dirname, "..", "main.ts");
+
+function url(port: number): string {
+  return `http://${host}:${port}`;
+}
+
+export class Stack implements Service {
+  readonly #options: StackOptions;
+  #folder: StateFolder | undefined;
+  #supervisor: Supervisor | undefined;
+  #postgres: EmbeddedPostgres[] = [];
+  #rotation: NodeJS.Timeout | undefined;
+  #endpoints: Endpoints | undefined;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+  }
+
+  /** Where everything answers, once started. */
+  get endpoints(): Endpoints {
+    if (this.#endpoints === undefined) throw new Error("the stack is not started");
+    return this.#endpoints;
+  }
+
+  status(): UnitStatus[] {
+    return this.#supervisor?.status() ?? [];
+  }
+
+  /** Folders outside the state folder that hold the stack's data (root's Postgres). */
+  get folders(): string[] {
+    return [...new Set(this.#postgres.map((server) => server.folder).filter((folder) => folder !== undefined))];
+  }
+
+  /** Proportional memory of the supervisor and everything below it, bytes; undefined where the system does not tell. */
+  memory(): Promise<number | undefined> {
+    return pssOf([process.pid]);
+  }
+
+  /** Throws TR-6001 when another stack holds the folder, and whatever kept a part from starting. */
+  async start(): Promise<void> {
+    const { dir, command, log } = this.#options;
+    const folder = await StateFolder.open({ dir, command });
+    this.#folder = folder;
+    try {
+      if (!folder.endedCleanly) log.info("the last run was killed; going on from what it left");
+      const ports = await choosePorts(folder);
+      const secrets = stackSecrets(folder);
+      const tokens = rotateWorkerToken(folder);
+      this.#supervisor = new Supervisor({ units: this.#units(folder, ports, secrets, tokens), log });
+      const { onState } = this.#options;
+      if (onState !== undefined) this.#supervisor.on("state", onState);
+      await this.#supervisor.start();
+      await this.#announce(folder, ports);
+      this.#rotation = setInterval(() => rotateWorkerToken(folder), workerTokenRotationMs);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#rotation);
+    const folder = this.#folder;
+    this.#folder = undefined;
+    if (folder === undefined) return;
+    try {
+      rmSync(join(folder.dir, endpointsFileName), { force: true });
+      await this.#supervisor?.stop();
+    } finally {
+      await folder.close();
+    }
+  }
+
+  #units(folder: StateFolder, ports: Ports, secrets: StackSecrets, tokens: WorkerTokenFiles): Unit[] {
+    const { log, env } = this.#options;
+    const server = (name: "state" | "data", port: number, password: string) =>
+      new EmbeddedPostgres({
+        name,
+        stateDir: folder.dir,
+        id: folder.id,
+        port,
+        roles: [{ name: `trace_${name}`, password }],
+        log,
+        rootFolder: env.TRACE_POSTGRES_ROOT,
+      });
+    const state = server("state", ports.postgresState, secrets.stateDatabase);
+    const data = server("data", ports.postgresData, secrets.dataDatabase);
+    this.#postgres = [state, data];
+    const process = (spec: ProcessSpec) => {
+      const logFile = new LogFile({
+        path: join(folder.logsDir, `${spec.name}.log`),
+        bytesMax: logBytesMax,
+        filesMax: logFilesKept,
+      });
+      return new ProcessUnit(spec, { logFile, onLine: this.#options.onLine });
+    };
+    return [
+      serviceUnit({ name: state.name, service: state }),
+      serviceUnit({ name: data.name, service: data }),
+      process(this.#role("localcloud", [], ports.opsLocalcloud, localcloudEnv(folder, ports))),
+      process(
+        this.#role("dispatcher", [state.name, "localcloud"], ports.opsDispatcher, {
+          ...awsEnv(ports, secrets.dispatcher),
+          TRACE_STATE_DATABASE_URL: `postgres://trace_state@${host}:${ports.postgresState}/${state.database}`,
+          TRACE_STATE_DATABASE_PASSWORD: secrets.stateDatabase,
+          TRACE_USER_PORT: String(ports.user),
+          TRACE_WORKER_PORT: String(ports.worker),
+          TRACE_TASK_PORT: String(ports.task),
+          TRACE_WORKER_TOKEN_HASHES_FILE: tokens.hashesFile,
+          TRACE_OWNER_TOKEN_SHA256: secrets.ownerTokenSha256,
+          TRACE_INSTALLATION: folder.id,
+        }),
+      ),
+      process(
+        this.#role("worker", ["dispatcher"], ports.opsWorker, {
+          ...awsEnv(ports, secrets.worker),
+          TRACE_WORKER_API: url(ports.worker),
+          TRACE_TASK_API: url(ports.task),
+          TRACE_WORKER_TOKEN_FILE: tokens.tokenFile,
+          TRACE_FILE_ROOTS: JSON.stringify(this.#options.roots),
+          TRACE_GUARD_ALLOW: JSON.stringify(this.#options.guardAllow),
+          TRACE_WORK_DIR: join(folder.dir, "work"),
+          ...(this.#options.slots === undefined ? {} : { TRACE_SLOTS: String(this.#options.slots) }),
+        }),
+      ),
+    ];
+  }
+
+  #role(name: string, after: readonly string[], opsPort: number, env: Record<string, string>): ProcessSpec {
+    const inherited = this.#options.env;
+    const passed = ["TRACE_LOG_LEVEL", "TMPDIR", "LANG"].flatMap((key) => {
+      const value = inherited[key];
+      return value === undefined ? [] : [[key, value] as const];
+    });
+    return {
+      name,
+      command: process.execPath,
+      args: [mainFile, name],
+      // Nothing is inherited but what is named here: a role must not see the shell's secrets.
+      env: { ...Object.fromEntries(passed), ...env, TRACE_OPS_PORT: String(opsPort), TRACE_LOG_PRETTY: "0" },
+      readyUrl: `${url(opsPort)}/readyz`,
+      readyMaxMs: roleReadyMsMax,
+      stopMaxMs: name === "worker" ? 2 * roleStopMsMax + 10_000 : roleStopMsMax,
+      after,
+    };
+  }
+
+  async #announce(folder: StateFolder, ports: Ports): Promise<void> {
+    this.#endpoints = {
+      format: 1,
+      pid: process.pid,
+      started_at: new Date().toISOString(),
+      user_api: url(ports.user),
+      worker_api: url(ports.worker),
+      task_api: url(ports.task),
+      s3: url(ports.s3),
+      sqs: url(ports.sqs),
+      postgres: { state: { host, port: ports.postgresState }, data: { host, port: ports.postgresData } },
+      ops: {
+        dispatcher: url(ports.opsDispatcher),
+        worker: url(ports.opsWorker),
+        localcloud: url(ports.opsLocalcloud),
+      },
+      logs: folder.logsDir,
+    };
+    const path = join(folder.dir, endpointsFileName);
+    await writeFile(`${path}.tmp`, `${JSON.stringify(this.#endpoints, null, 2)}\n`, { mode: 0o600 });
+    await rename(`${path}.tmp`, path);
+    folder.describe({ url: url(ports.user) });
+  }
+}
+
+async function choosePorts(folder: StateFolder): Promise<Ports> {
+  const ports = { ...preferredPorts } as Ports;
+  for (const [service, preferred] of Object.entries(preferredPorts)) {
+    ports[service as keyof Ports] = await folder.port(service, preferred);
+  }
+  return ports;
+}
+
+function awsEnv(ports: Ports, key: { accessKeyId: string; secretAccessKey: string }): Record<string, string> {
+  return {
+    AWS_REGION: region,
+    AWS_ENDPOINT_URL_S3: url(ports.s3),
+    AWS_ENDPOINT_URL_SQS: url(ports.sqs),
+    AWS_ACCESS_KEY_ID: key.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
+    TRACE_DATASETS_BUCKET: buckets.datasets,
+    TRACE_SCRATCH_BUCKET: buckets.scratch,
+  };
+}
+
+function localcloudEnv(folder: StateFolder, ports: Ports): Record<string, string> {
+  return {
+    AWS_REGION: region,
+    TRACE_S3_PORT: String(ports.s3),
+    TRACE_SQS_PORT: String(ports.sqs),
+    TRACE_S3_ROOT: join(folder.dir, "objects"),
+    TRACE_S3_CREDENTIALS_FILE: join(folder.dir, "secrets", "s3-credentials"),
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * What DuckDB says, in the words of the catalogue. DuckDB's errors reach Node as text whose first words are the error's
+ * class ("Binder Error: ..."); only that class and the stage decide the code, the rest is shown, cleaned of paths.
+ */
+import { basename } from "node:path";
+import type { ErrorCode } from "@trace/contracts";
+import { messageTextMax } from "../limits.ts";
+import type { ErrorParts, Request } from "../messages.ts";
+import { LockFailed } from "./engine.ts";
+import { type GateFindings, Refusal } from "./gate.ts";
+import { locateJsonError } from "./locate.ts";
+import { placeOf } from "./place.ts";
+
+/** `open`: reading the inputs' shape. `run`: the user's query over them. */
+export type Stage = "open" | "run";
+
+export interface Context {
+  readonly stage: Stage;
+  readonly request: Request;
+  readonly findings?: GateFindings | undefined;
+}
+
+const tooDeep: ErrorParts = {
+  code: "TR-5202",
+  detail: "The SQL is nested too deeply.",
+  fix: "Split the query into WITH parts.",
+};
+
+export function explain(error: unknown, context: Context): ErrorParts {
+  if (error instanceof Refusal) return error.parts;
+  // Trees nest deeper than the walk's stack only when somebody tries.
+  if (error instanceof RangeError && error.message.includes("call stack")) {
+    return tooDeep;
+  }
+  const text = (error instanceof Error ? error.message : String(error)).replace("Failed to extract statements: ", "");
+  if (text.includes("Max expression depth")) return tooDeep;
+  if (error instanceof LockFailed) {
+    return { code: "TR-5210", detail: `The query process could not be locked down: ${text}` };
+  }
+  const duckClass = /^(?:TransactionContext Error: )?([A-Za-z ]+?) Error: /i.exec(text)?.[1]?.toLowerCase() ?? "";
+  if (duckClass === "out of memory" || text.includes("std::bad_alloc")) return outOfMemory(text);
+  if (/no space left on device|disk quota exceeded/i.test(text)) {
+    return {
+      code: "TR-5212",
+      detail: "The disk under the query's folders is full.",
+      fix: "Free space, then run again.",
+    };
+  }
+  const source = context.stage === "open" ? undefined : sourceNamed(text, context.request);
+  if (context.stage === "open" || source !== undefined) return malformed(text, context);
+  return failedQuery(text, duckClass, context);
+}
+
+const codeOfClass: Readonly<Record<string, ErrorCode>> = {
+  parser: "TR-5200",
+  syntax: "TR-5200",
+  binder: "TR-5203",
+  catalog: "TR-5203",
+  permission: "TR-5202",
+  io: "TR-5202",
+};
+
+const fixOfCode: Readonly<Partial<Record<ErrorCode, string>>> = {
+  "TR-5202": "Read the input tables by their names; files and settings cannot be reached from SQL.",
+  "TR-5203": "Check the names against the inputs' columns; DESCRIBE <table> lists them.",
+  "TR-5205": "Change the expression for such values, or use TRY_CAST, NULLIF or TRY(...) where they are expected.",
+};
+
+function failedQuery(text: string, duckClass: string, context: Context): ErrorParts {
+  const detail = clean(text, context.request);
+  if (duckClass === "internal" || duckClass === "fatal") {
+    return { code: "TR-5210", detail: `The query engine failed inside: ${detail}` };
+  }
+  const code = codeOfClass[duckClass] ?? "TR-5205";
+  return { code, detail, where: columnPlace(text, context), fix: fixOfCode[code] };
+}
+
+function outOfMemory(text: string): ErrorParts {
+  const spill = text.includes("max_temp_directory_size");
+  return {
+    code: "TR-5207",
+    detail: spill ? "The query filled its spill folder." : "The query needs more memory than it is allowed.",
+    fix: "Aggregate or filter earlier, select fewer columns, or raise the limits of this query.",
+  };
+}
+
+/** DuckDB's own line is one of the regenerated text, so the place comes from the name and the user's parse tree. */
+function columnPlace(text: string, context: Context): string | undefined {
+  const name = /(?:Referenced column|column named|column) "([^"]+)"/.exec(text)?.[1];
+  const offset = name === undefined ? undefined : context.findings?.columnOffsets.get(name.toLowerCase());
+  return placeOf(context.request.sql, offset);
+}
+
+function malformed(text: string, context: Context): ErrorParts {
+  const file = sourceNamed(text, context.request) ?? onlyFile(context.request);
+  const csvLine = /CSV Error on Line: (\d+)/.exec(text)?.[1];
+  const json = file !== undefined && /JSON/.test(text) ? locateJsonError(file) : undefined;
+  const line = csvLine ?? json?.line;
+  const name = file === undefined ? "the source" : basename(file);
+  return {
+    code: "TR-5206",
+    detail: json === undefined ? clean(text, context.request) : `Malformed JSON: ${json.reason}`,
+    where: line === undefined ? name : `${name}, line ${line}`,
+    fix: fixOfSource(text),
+  };
+}
+
+function fixOfSource(text: string): string {
+  if (/Duplicate name/.test(text)) return "Rename one of the two keys; column names do not differ by case alone.";
+  if (/auto-detected|converting column/.test(text)) {
+    return "Correct that row, or declare the column's type (VARCHAR takes anything) in the source's columns.";
+  }
+  return "Correct or replace the file, and check that the format names what it holds.";
+}
+
+function filesOf(request: Request): readonly string[] {
+  return request.kind === "run" ? request.inputs.flatMap((input) => input.files) : [];
+}
+
+function sourceNamed(text: string, request: Request): string | undefined {
+  // The longest first: one name may be the beginning of another.
+  return [...filesOf(request)].sort((a, b) => b.length - a.length).find((file) => text.includes(file));
+}
+
+function onlyFile(request: Request): string | undefined {
+  const files = filesOf(request);
+  return files.length === 1 ? files[0] : undefined;
+}
+
+/** First line group of DuckDB's message, without its class, its excerpt of regenerated text, and any folder. */
+export function clean(text: string, request: Request): string {
+  let words = text
+    .replace(/\n+LINE \d+: [\s\S]*$/, "")
+    .replace(/\n+(?:Possible solutions:|Column .* is being converted)[\s\S]*$/, "");
+  words = words.replace(/^(?:[A-Za-z ]+ Error: )+/, "");
+  for (const file of filesOf(request)) words = words.replaceAll(file, basename(file));
+  // Folders of the machine: keeps the last name of any other absolute path, leaves URLs alone.
+  words = words.replace(/(?<![\w:/.])\/(?:[^\s/'"]+\/)+/g, "");
+  return words.trim().slice(0, messageTextMax);
+}

@@ -1,0 +1,107 @@
+/**
+ * GeoJSON (RFC 7946) FeatureCollections as a table: `id` (text), one column per property, `geometry_type`, and
+ * `coordinates` - a list of doubles where every geometry is a point, otherwise JSON.
+ *
+ * A property whose name is one of those three, in any case, is called `property_<name>` (again with `property_` in front
+ * while that is taken too), so the three always mean the feature's own, whatever a file brings.
+ */
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import { geojsonBytesMax } from "../limits.ts";
+import type { DuckColumn, DuckInput } from "../types.ts";
+import { jsonInference, mergeColumns } from "./columns.ts";
+import type { Engine } from "./engine.ts";
+import { Refusal } from "./gate.ts";
+import { identifier, literal, literals } from "./quote.ts";
+
+const ownColumns = ["id", "geometry_type", "coordinates"];
+/** What inference says of `coordinates` when all geometries are points. */
+const pointTypes = ["DOUBLE[]", "BIGINT[]", "UBIGINT[]", "HUGEINT[]"];
+
+export async function geojsonQuery(engine: Engine, input: DuckInput): Promise<string> {
+  const objectBytes = Math.max(16 * 1024 * 1024, largest(input.files) + 1024);
+  const read = (options: string) =>
+    `read_json(${literals(input.files)}, format = 'auto', records = true, hive_partitioning = false, ` +
+    `maximum_object_size = ${objectBytes}, ${options})`;
+  const inference = jsonInference(input.files);
+
+  const top = await engine.describe(`SELECT * FROM ${read(inference)}`);
+  const features = top.find((column) => column.name === "features");
+  if (features?.type.endsWith("[]") !== true) throw notACollection(input);
+
+  const one = `SELECT unnest(features) AS f FROM ${read(inference)}`;
+  const parts = await fieldsOf(engine, "f", features.type.slice(0, -2), one);
+  const properties = parts.find((part) => part.name === "properties");
+  const found = await fieldsOf(engine, "p", properties?.type ?? "JSON", `SELECT f.properties AS p FROM (${one})`);
+  const types = mergeColumns(found, withoutOwn(input.columns ?? {}));
+  const geometry = parts.find((part) => part.name === "geometry");
+  const inGeometry = await fieldsOf(engine, "g", geometry?.type ?? "JSON", `SELECT f.geometry AS g FROM (${one})`);
+  const coordinates = inGeometry.find((part) => part.name === "coordinates")?.type;
+  const allPoints = coordinates === undefined || pointTypes.includes(coordinates);
+
+  const propertyType = types.size === 0 ? "JSON" : struct(types);
+  const featureType = `STRUCT(id JSON, properties ${propertyType}, geometry STRUCT("type" VARCHAR, coordinates ${allPoints ? "DOUBLE[]" : "JSON"}))[]`;
+  const columns = [
+    `f.id->>'$' AS id`,
+    ...columnNames([...types.keys()]).map(([property, column]) => {
+      return `struct_extract(f.properties, ${literal(property)}) AS ${identifier(column)}`;
+    }),
+    "f.geometry.type AS geometry_type",
+    "f.geometry.coordinates AS coordinates",
+  ];
+  return `SELECT ${columns.join(", ")} FROM (SELECT unnest(features) AS f FROM ${read(`columns = {'features': ${literal(featureType)}}`)})`;
+}
+
+/** Each property with the name of its column. */
+export function columnNames(properties: readonly string[]): [property: string, column: string][] {
+  const taken = new Set([...ownColumns, ...properties.map((name) => name.toLowerCase())]);
+  return properties.map((property) => {
+    if (!ownColumns.includes(property.toLowerCase())) return [property, property];
+    let column = `property_${property}`;
+    while (taken.has(column.toLowerCase())) column = `property_${column}`;
+    taken.add(column.toLowerCase());
+    return [property, column];
+  });
+}
+
+/** A declared `id`, `geometry_type` or `coordinates` means the feature's own, whose type is fixed. */
+function withoutOwn(declared: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(declared).filter(([name]) => !ownColumns.includes(name.toLowerCase())));
+}
+
+async function fieldsOf(engine: Engine, name: string, type: string, query: string): Promise<DuckColumn[]> {
+  // JSON stands for "nothing to infer from": no features, only nulls, or no properties in any of them.
+  return type.startsWith("STRUCT(") ? engine.describe(`SELECT unnest(${name}) FROM (${query})`) : [];
+}
+
+function struct(fields: ReadonlyMap<string, string>): string {
+  return `STRUCT(${[...fields].map(([name, type]) => `${identifier(name)} ${type}`).join(", ")})`;
+}
+
+function largest(files: readonly string[]): number {
+  const sizes = files.map((file) => ({ file, bytes: statSync(file).size }));
+  const [first] = sizes.sort((a, b) => b.bytes - a.bytes);
+  if (first !== undefined && first.bytes > geojsonBytesMax) {
+    throw new Refusal({
+      code: "TR-5206",
+      detail: `The GeoJSON file has ${first.bytes} bytes; at most ${geojsonBytesMax} are read in one file.`,
+      where: basename(first.file),
+      why: "A FeatureCollection is one JSON object and is held in memory whole.",
+      fix: "Split it into several FeatureCollections, or convert it to newline-delimited JSON and use format json.",
+    });
+  }
+  return first?.bytes ?? 0;
+}
+
+function notACollection(input: DuckInput): Refusal {
+  return new Refusal({
+    code: "TR-5206",
+    detail: "The file is JSON, but not a GeoJSON FeatureCollection.",
+    where: input.files
+      .map((file) => basename(file))
+      .slice(0, 5)
+      .join(", "),
+    why: "There is no list named 'features' at its top.",
+    fix: 'Use format json for plain JSON, or wrap the features: {"type": "FeatureCollection", "features": [...]}.',
+  });
+}

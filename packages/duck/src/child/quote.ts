@@ -1,0 +1,20 @@
+/** SQL text of the service's own statements. Names and paths arrive here as data and leave as one token. */
+
+export function literal(text: string): string {
+  if (text.includes("\0")) throw new TypeError("a NUL byte in a SQL literal");
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+export function identifier(name: string): string {
+  if (name.includes("\0")) throw new TypeError("a NUL byte in a SQL name");
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+export function literals(texts: readonly string[]): string {
+  return `[${texts.map(literal).join(", ")}]`;
+}
+
+/** A DuckDB struct literal of texts, keys quoted: `{'a': 'INTEGER'}`. */
+export function textMap(entries: Iterable<readonly [string, string]>): string {
+  return `{${[...entries].map(([key, value]) => `${literal(key)}: ${literal(value)}`).join(", ")}}`;
+}

@@ -1,0 +1,87 @@
+/** Every bound of a DuckDB run, with its unit. `DuckRun.limits` lowers or raises the first group for one run. */
+
+const mib = 1024 * 1024;
+
+/** Bounds of one run that a caller may set. */
+export interface DuckLimits {
+  /** From the call of `run` to its end, waiting for a free place and the start of the process included. */
+  readonly deadlineMs: number;
+  /** RLIMIT_DATA of the child: heap and private mappings of Node and DuckDB together. DuckDB's own limit is half of it. */
+  readonly dataBytesMax: number;
+  /** Threads DuckDB may use. */
+  readonly threads: number;
+  /** What a sort or a join may write to the run's private spill folder. */
+  readonly spillBytesMax: number;
+  /** Size of the Parquet output; the child is killed when it grows past it. */
+  readonly outputBytesMax: number;
+}
+
+export const duckLimits: DuckLimits = {
+  deadlineMs: 300_000,
+  dataBytesMax: 1_536 * mib,
+  threads: 2,
+  spillBytesMax: 4_096 * mib,
+  outputBytesMax: 4_096 * mib,
+};
+
+/** No run may ask for a longer deadline; a leftover folder older than this belongs to nobody. */
+export const deadlineMsMax = 3_600_000;
+/** Below this the child cannot even start. */
+export const dataBytesMin = 384 * mib;
+/** DuckDB's `memory_limit` as a part of RLIMIT_DATA; the rest is Node's, and what DuckDB allocates beside its limit. */
+export const memoryLimitShare = 0.5;
+/** Resident pages that are not data (program text, shared files): what the watchdog allows above `dataBytesMax`. */
+export const residentSlackBytes = 256 * mib;
+/** V8's old space in the child, in MiB: it holds one batch of rows and one parse tree. */
+export const childHeapMib = 192;
+/** Open files of the child. */
+export const childFilesMax = 512;
+/** Spare CPU seconds above deadline x threads, so that RLIMIT_CPU only catches what the deadline did not. */
+export const cpuSlackSeconds = 10;
+
+/** SQL text; also bounds the time that quadratic planning (long AND chains) can take. */
+export const sqlBytesMax = 64 * 1024;
+/** Nodes of the parse tree. */
+export const treeNodesMax = 50_000;
+/** DuckDB's own bound of nesting (its default is 1000). */
+export const expressionDepthMax = 250;
+
+/** Rows that DuckDB computes ahead of the reader, by its own count; about two chunks of 2,048 rows. */
+export const streamBufferBytes = 64 * 1024;
+
+export const inputsMax = 256;
+export const filesPerRunMax = 10_000;
+/** A request frame: SQL and file names. */
+export const requestBytesMax = 48 * mib;
+/** A frame from the child, where rows do not ask for more. */
+export const replyBytesMax = 4 * mib;
+/** Rows are sent in frames of about this size. */
+export const rowBatchBytes = 256 * 1024;
+/** Above the caps for rows, what their frames may weigh (keys, brackets). */
+export const frameSlackBytes = 64 * 1024;
+/** Kept of the child's standard error, for the log. */
+export const stderrBytesMax = 8 * 1024;
+/** Columns of an input or a result. */
+export const columnsMax = 4_096;
+/** A column's minimum or maximum is left out of the statistics when its text is longer. */
+export const statTextMax = 256;
+/** A declared column type's text. */
+export const typeTextMax = 1_000;
+/** Words of an error, after cleaning. */
+export const messageTextMax = 2_000;
+
+/** Text sources up to this size have their types inferred from every row, larger ones from a sample. */
+export const inferWholeBytesMax = 256 * mib;
+/** A GeoJSON file is one JSON object, which DuckDB reads in one piece. */
+export const geojsonBytesMax = 128 * mib;
+/** Up to this size a malformed JSON file is parsed once more to name the line. */
+export const locateBytesMax = 16 * mib;
+
+/** Watchdog and output size are looked at this often. */
+export const watchEveryMs = 20;
+/** Progress is reported this often. */
+export const progressEveryMs = 250;
+/** A prewarmed child that nobody used for this long is retired; the next run prewarms again. */
+export const idleMsDefault = 300_000;
+/** Children at work at once; further runs wait. */
+export const concurrencyMaxDefault = 4;

@@ -1,0 +1,7 @@
+/** Names that mean something to DuckDB itself. */
+
+/** DuckDB resolves such a name to a view of its own catalogue when no table has it: no input and no WITH may use one. */
+export const catalogueName = /^(duckdb_|sqlite_|pragma_|pg_|information_schema)/i;
+
+/** What an input may be called: a dataset's name, or one that begins with an underscore. */
+export const viewName = /^[a-z_][a-z0-9_]{0,127}$/;

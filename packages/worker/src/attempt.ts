@@ -1,0 +1,229 @@
+/**
+ * One attempt of one task, from its claim to the dispatcher's answer. It ends in one of three ways: its result is
+ * accepted, its result is refused, or its lease is gone, and then it aborts at once and says nothing to anybody.
+ */
+import {
+  type AttemptResult,
+  type ClaimedTask,
+  type ErrorRecord,
+  fromErrorRecord,
+  type Progress,
+  type StagedOutput,
+  TraceError,
+  toErrorRecord,
+} from "@trace/contracts";
+import type { Clock, Log, ObjectStore } from "@trace/kit";
+import type { TaskApi } from "./api.ts";
+import { AttemptLog } from "./attempt-log.ts";
+import type { Completer } from "./completer.ts";
+import { progressCharsMax, timeoutMarginMsMax } from "./limits.ts";
+import type { WorkerMetrics } from "./metrics.ts";
+import type { Operator, OperatorContext, OperatorServices } from "./operators/operator.ts";
+import type { LeaseHolder, LiveSession } from "./session.ts";
+import type { Timers } from "./timers.ts";
+import type { Workplace } from "./workplace.ts";
+
+/** What all attempts of a worker share. */
+export interface AttemptParts {
+  readonly operators: Readonly<Record<string, Operator>>;
+  readonly services: OperatorServices;
+  readonly taskApi: Pick<TaskApi, "resolveInputs">;
+  readonly completer: Completer;
+  readonly workplace: Workplace;
+  readonly logStore: Pick<ObjectStore, "put">;
+  readonly scratchBucket: string;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Log;
+  readonly metrics: WorkerMetrics;
+}
+
+export class Attempt implements LeaseHolder {
+  readonly leaseNo: number;
+  progress: Progress | undefined;
+  readonly #parts: AttemptParts;
+  readonly #task: ClaimedTask;
+  readonly #session: LiveSession;
+  readonly #log: Log;
+  readonly #taskLog: AttemptLog;
+  readonly #claimSentAtMs: number;
+  readonly #endsAtMs: number;
+  /** What the operator watches. */
+  readonly #work = new AbortController();
+  /** The lease is gone, or the worker lets go of it: nothing more is said to the dispatcher. */
+  readonly #gone = new AbortController();
+
+  /** `claimSentAtMs`: monotonic time at which the claim was sent, never later than when the lease began. */
+  constructor(parts: AttemptParts, task: ClaimedTask, session: LiveSession, claimSentAtMs: number) {
+    const { clock, log, logStore: store, scratchBucket: bucket, timers } = parts;
+    this.#parts = parts;
+    this.#task = task;
+    this.#session = session;
+    this.leaseNo = task.lease_no;
+    this.#log = log.child({ taskId: task.task_id, leaseNo: task.lease_no, job: `${task.dag}.${task.job.name}` });
+    const key = `logs/${task.task_id}/${task.lease_no}.jsonl`;
+    this.#taskLog = new AttemptLog({ store, bucket, key, clock, timers, log: this.#log });
+    this.#claimSentAtMs = claimSentAtMs;
+    this.#endsAtMs = claimSentAtMs + task.timeout_ms - Math.min(timeoutMarginMsMax, task.timeout_ms / 10);
+  }
+
+  /** Resolves when nothing of it is left. Never rejects. */
+  async run(): Promise<void> {
+    const { metrics, timers } = this.#parts;
+    const { attempt, job } = this.#task;
+    const release = this.#session.hold(this);
+    let working: Promise<unknown> = Promise.resolve();
+    try {
+      this.#taskLog.info(`attempt ${attempt} of job ${job.name} (${job.operator}), lease ${this.leaseNo}`);
+      const operation = this.#operate();
+      working = operation.catch(() => undefined); // Reported by #result, or of no interest after an abort.
+      const result = await this.#result(operation);
+      if (result?.kind === "failure") this.#taskLog.error(`${result.error.code}: ${result.error.detail}`);
+      if (result === undefined) this.#taskLog.warn(`aborted: ${(this.#gone.signal.reason as Error).message}`);
+      await this.#taskLog.close();
+      if (result === undefined) this.#abandoned();
+      else await this.#complete(result);
+    } catch (error) {
+      // Nothing above should throw; the lease then ends with its deadline, and the task is tried again.
+      this.#log.error({ error }, "an attempt broke off");
+    } finally {
+      await working;
+      release();
+      metrics.attemptSeconds.observe({ operator: job.operator }, (timers.monotonicMs() - this.#claimSentAtMs) / 1_000);
+    }
+  }
+
+  lose(reason: TraceError): void {
+    this.#gone.abort(reason);
+    this.#work.abort(reason);
+  }
+
+  /** The worker ends: aborts without a word, so that closing the session requeues the task at once. */
+  letGo(): void {
+    this.lose(new TraceError("TR-3008", { detail: "the worker is stopping; the task is queued again" }));
+  }
+
+  async #operate(): Promise<readonly StagedOutput[]> {
+    const { operators, workplace } = this.#parts;
+    const { job } = this.#task;
+    const operator = Object.hasOwn(operators, job.operator) ? operators[job.operator] : undefined;
+    if (operator === undefined) {
+      throw new TraceError("TR-3012", {
+        detail: `this worker knows no operator '${job.operator}'`,
+        where: `job ${job.name}`,
+        fix: `use one of ${Object.keys(operators).join(", ")}, or update the worker`,
+      });
+    }
+    this.#work.signal.throwIfAborted();
+    const folder = await workplace.make(this.leaseNo);
+    try {
+      return await operator.run(this.#context(folder));
+    } finally {
+      await workplace.remove(folder);
+    }
+  }
+
+  #context(workDir: string): OperatorContext {
+    const { services, taskApi, timers } = this.#parts;
+    const { lease_token: token, ...task } = this.#task;
+    const { signal } = this.#work;
+    return {
+      task,
+      workDir,
+      services,
+      signal,
+      log: this.#taskLog,
+      inputs: async () => (await taskApi.resolveInputs({}, { token, signal })).datasets,
+      progress: (progress) => {
+        this.progress = { ...progress, message: progress.message.slice(0, progressCharsMax) };
+      },
+      leftMs: () => Math.max(1, this.#endsAtMs - timers.monotonicMs()),
+    };
+  }
+
+  /** What to tell the dispatcher; undefined when there is nobody to tell any more. */
+  async #result(operation: Promise<readonly StagedOutput[]>): Promise<AttemptResult | undefined> {
+    const { timers } = this.#parts;
+    const { signal } = this.#work;
+    const cancelTimeout = timers.after(this.#endsAtMs - timers.monotonicMs(), () => this.#work.abort(this.#timeout()));
+    try {
+      const outputs = await Promise.race([operation, rejectOnAbort(signal)]);
+      return this.#gone.signal.aborted ? undefined : { kind: "success", outputs: [...outputs] };
+    } catch (error) {
+      if (this.#gone.signal.aborted) return undefined;
+      // After an abort, its reason is the cause and what the operator made of it is noise.
+      return { kind: "failure", error: this.#recordOf(signal.aborted ? signal.reason : error) };
+    } finally {
+      cancelTimeout();
+    }
+  }
+
+  #timeout(): TraceError {
+    return new TraceError("TR-3005", {
+      detail: `the attempt did not end within its timeout of ${this.#task.timeout_ms} ms`,
+      where: this.#where(),
+      fix: "raise 'timeout' of the job in the DAG file, or give it less to do",
+    });
+  }
+
+  #where(): string {
+    return `job ${this.#task.job.name}, attempt ${this.#task.attempt}`;
+  }
+
+  #recordOf(error: unknown): ErrorRecord {
+    if (error instanceof TraceError) return { where: this.#where(), ...toErrorRecord(error) };
+    // The stack is for us, the message for the user.
+    this.#log.error({ error }, "an operator failed without a code");
+    return toErrorRecord(
+      new TraceError("TR-3007", {
+        detail: error instanceof Error ? error.message : String(error),
+        where: this.#where(),
+        fix: "look for this task in the log of the worker; if it fails again, report it as a bug",
+      }),
+    );
+  }
+
+  async #complete(result: AttemptResult): Promise<void> {
+    const { completer, metrics } = this.#parts;
+    const completion = { lease_token: this.#task.lease_token, result };
+    const answer = await completer.complete(completion, this.#gone.signal);
+    if (answer === undefined) return this.#abandoned();
+    if (answer.accepted) {
+      metrics.completions.inc({ result: result.kind });
+      const { attempt_state, commits, task_state } = answer;
+      this.#log.info({ result: result.kind, attempt_state, task_state, commits }, "attempt completed");
+      return;
+    }
+    metrics.completions.inc({ result: "refused" });
+    const refusal = answer.error ?? {
+      code: "TR-1010",
+      detail: "the dispatcher refused the completion without a reason",
+    };
+    const stale = refusal.code === "TR-3001" || refusal.code === "TR-3003";
+    this.#log.warn({ error: fromErrorRecord(refusal), result: result.kind }, "completion refused");
+    // A stale attempt changes nothing, and neither does a failure that cannot be said.
+    if (stale || result.kind === "failure") return;
+    this.#taskLog.error(`the result was refused: ${refusal.code}: ${refusal.detail}`);
+    await this.#taskLog.close();
+    await this.#complete({ kind: "failure", error: refusal });
+  }
+
+  #abandoned(): void {
+    const { completions, lostLeases } = this.#parts.metrics;
+    const reason = this.#gone.signal.reason as TraceError | undefined;
+    const letGo = reason?.code === "TR-3008";
+    completions.inc({ result: letGo ? "let_go" : "lost" });
+    if (!letGo) lostLeases.inc();
+    this.#log.warn(
+      { error: reason },
+      letGo ? "attempt let go; its task is queued again" : "lease lost; attempt aborted",
+    );
+  }
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

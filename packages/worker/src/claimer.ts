@@ -1,0 +1,126 @@
+/**
+ * Claims tasks for the free slots and starts them: those a wake-up names, topped up by the dispatcher with the next ones
+ * of the queue. Claims go one after another, so that `max` is always what is really free.
+ */
+import { batchItemsMax, type ClaimedTask } from "@trace/contracts";
+import { type Log, TestSignal } from "@trace/kit";
+import { isCode, mayHaveTakenEffect, type WorkerApi } from "./api.ts";
+import type { WorkerMetrics } from "./metrics.ts";
+import type { LiveSession } from "./session.ts";
+import type { SessionKeeper } from "./sessions.ts";
+import type { Slots } from "./slots.ts";
+import type { Timers } from "./timers.ts";
+
+/** Starts a claimed task; resolves when its attempt is settled. Never rejects. */
+export type StartTask = (task: ClaimedTask, session: LiveSession, claimSentAtMs: number) => Promise<void>;
+
+export interface Claimed {
+  /** By task id: resolves when the attempt is settled. */
+  readonly started: ReadonlyMap<string, Promise<void>>;
+  /** No slot is left. */
+  readonly full: boolean;
+  /** The queue had more than there was room for. */
+  readonly more: boolean;
+}
+
+export interface ClaimerParts {
+  readonly api: WorkerApi;
+  readonly sessions: SessionKeeper;
+  readonly slots: Slots;
+  readonly queue: string;
+  readonly timers: Timers;
+  readonly log: Log;
+  readonly metrics: WorkerMetrics;
+  readonly start: StartTask;
+}
+
+export class Claimer {
+  /** Emitted after each claim that the dispatcher answered. */
+  readonly claimed = new TestSignal<Claimed>("tasks claimed");
+  readonly #parts: ClaimerParts;
+  #turn: Promise<unknown> = Promise.resolve();
+  #more = false;
+  #stopping = false;
+
+  constructor(parts: ClaimerParts) {
+    this.#parts = parts;
+  }
+
+  /** The last claim left work behind for want of slots. */
+  get leftWork(): boolean {
+    return this.#more;
+  }
+
+  /**
+   * Undefined when no claim could be made: no session is open, or the worker stops. Throws what the dispatcher answered;
+   * what a lost answer may have leased to this worker is given back by retiring the session.
+   */
+  claim(taskIds: readonly string[]): Promise<Claimed | undefined> {
+    const claimed = this.#turn.then(() => this.#claim(taskIds));
+    this.#turn = claimed.catch(() => undefined); // The caller of that turn has the error.
+    return claimed;
+  }
+
+  /** No further task is started: what a claim on its way brings is handed back. Resolves when none is on its way. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#turn;
+  }
+
+  async #claim(taskIds: readonly string[]): Promise<Claimed | undefined> {
+    const { api, metrics, queue, sessions, slots, timers } = this.#parts;
+    const session = sessions.current;
+    if (session === undefined || this.#stopping) return undefined;
+    const max = Math.min(slots.free, batchItemsMax);
+    if (max === 0) {
+      this.#more = true;
+      return { started: new Map(), full: true, more: true };
+    }
+    const claimSentAtMs = timers.monotonicMs();
+    try {
+      const body = { session_id: session.id, queue, task_ids: taskIds.slice(0, batchItemsMax), max };
+      const { tasks, more } = await api.claim({ body }, { signal: session.signal });
+      metrics.claims.inc({ result: tasks.length === 0 ? "empty" : "tasks" });
+      const answer = await this.#take(tasks, more, session, claimSentAtMs);
+      this.claimed.emit(answer);
+      return answer;
+    } catch (error) {
+      metrics.claims.inc({ result: "failed" });
+      this.#failed(session, error);
+      throw error;
+    }
+  }
+
+  async #take(tasks: ClaimedTask[], more: boolean, session: LiveSession, claimSentAtMs: number): Promise<Claimed> {
+    const { metrics, slots, start } = this.#parts;
+    const room = this.#stopping ? 0 : slots.free;
+    const started = new Map<string, Promise<void>>();
+    for (const task of tasks.slice(0, room)) {
+      const give = slots.take();
+      metrics.claimed.inc({ operator: task.job.operator });
+      started.set(task.task_id, start(task, session, claimSentAtMs).finally(give));
+    }
+    const unstarted = tasks.slice(room);
+    if (unstarted.length > 0) await this.#release(unstarted);
+    this.#more = more || unstarted.length > 0;
+    return { started, full: slots.free === 0, more: this.#more };
+  }
+
+  /** Hands back what was claimed and not started, so that it costs nobody an attempt or a wait. */
+  async #release(tasks: readonly ClaimedTask[]): Promise<void> {
+    const { api, log, metrics } = this.#parts;
+    try {
+      await api.release({ body: { items: tasks.map(({ lease_token }) => ({ lease_token })) } });
+      metrics.released.inc(tasks.length);
+    } catch (error) {
+      // Closing the session, which follows, requeues them too.
+      log.warn({ error, tasks: tasks.length }, "cannot hand back unstarted tasks");
+    }
+  }
+
+  #failed(session: LiveSession, error: unknown): void {
+    if (session.signal.aborted) return;
+    if (isCode(error, "TR-3002")) session.end(error);
+    else if (mayHaveTakenEffect(error)) session.retire();
+  }
+}

@@ -1,0 +1,178 @@
+import { TraceError } from "@trace/contracts";
+import { afterEach, describe, expect, it } from "vitest";
+import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
+import { recordingLog } from "./testing/recording-log.ts";
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+async function start(options?: BenchOptions): Promise<Bench> {
+  bench = await Bench.start(options);
+  return bench;
+}
+
+describe("claiming tasks", () => {
+  it("claims what a wake-up names, runs it and completes it", async () => {
+    const { dispatcher, operator, queue } = await start();
+    const { ids, receipt } = bench.wake([noopJob()]);
+    (await operator.nth(0)).end();
+    await dispatcher.until("a completion", () => dispatcher.completed.size === 1);
+    expect(dispatcher.claims.at(-1)).toEqual({ task_ids: ids, max: 4 });
+    expect(dispatcher.completed.get(ids[0] ?? "")).toEqual({ kind: "success", outputs: [] });
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+  });
+
+  it("claims no more than its free slots and asks for the next as they free, without another wake-up", async () => {
+    const { dispatcher, operator } = await start({ slots: 2 });
+    bench.wake(Array.from({ length: 5 }, () => noopJob()));
+    for (let index = 0; index < 5; index += 1) (await operator.nth(index)).end();
+    await dispatcher.until("all five", () => dispatcher.completed.size === 5);
+    expect(operator.mostActive).toBeLessThanOrEqual(2);
+    expect(dispatcher.claims.every(({ max }) => max <= 2)).toBe(true);
+  });
+
+  it("keeps working by asking for the next tasks while SQS is down, and says so once", async () => {
+    const { entries, log } = recordingLog();
+    const { dispatcher, operator, queue, worker } = await start({ deps: { log } });
+    dispatcher.add(noopJob());
+    queue.down = true;
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task without a wake-up", () => dispatcher.completed.size === 1);
+    await bench.pass(4);
+    dispatcher.add(noopJob());
+    await bench.pass(2);
+    (await operator.nth(1)).end();
+    await dispatcher.until("the second task", () => dispatcher.completed.size === 2);
+    expect(queue.failures).toBeGreaterThan(1);
+    const said = (part: string) => entries.filter(({ message }) => message.includes(part));
+    expect(said("cannot receive wake-ups")).toHaveLength(1);
+    queue.down = false;
+    const handled = worker.receiver.handled.next(10_000);
+    await bench.pass(2);
+    bench.wake([noopJob()]);
+    await handled;
+    expect(said("receiving wake-ups works again")).toHaveLength(1);
+    (await operator.nth(2)).end();
+    await dispatcher.until("the third task", () => dispatcher.completed.size === 3);
+    expect(await bench.metrics()).toMatch(/trace_worker_receive_errors_total\{[^}]*\} [2-9]/);
+  });
+
+  it("asks for the next tasks every few seconds while slots are free, wake-up or not", async () => {
+    const { dispatcher, operator } = await start();
+    dispatcher.add(noopJob());
+    await bench.pass(2);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task", () => dispatcher.completed.size === 1);
+    expect(dispatcher.claims.at(-1)?.task_ids).toEqual([]);
+  });
+
+  it("holds a message while its tasks run, extends it, and deletes it when all are settled", async () => {
+    const { dispatcher, operator, queue, timers, worker } = await start();
+    const handled = worker.receiver.handled.next(10_000);
+    const { receipt } = bench.wake([noopJob(), noopJob()]);
+    await handled;
+    const [first, second] = [await operator.nth(0), await operator.nth(1)];
+    expect(queue.deleted).toEqual([]);
+    await timers.advance(10_000);
+    await queue.journal.until("an extension", () => queue.extended.length > 0);
+    expect(queue.extended[0]).toEqual({ receipts: [receipt], seconds: 30 });
+    first.end();
+    await dispatcher.until("the first", () => dispatcher.completed.size === 1);
+    expect(queue.deleted).toEqual([]);
+    second.end();
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+    expect(dispatcher.completed.size).toBe(2);
+  });
+
+  it("deletes a message at once when it is full and left some of its tasks behind", async () => {
+    const { dispatcher, operator, queue } = await start({ slots: 1 });
+    const { receipt } = bench.wake([noopJob(), noopJob()]);
+    await operator.nth(0);
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+    expect(dispatcher.completed.size).toBe(0);
+    expect(dispatcher.waiting).toHaveLength(1);
+  });
+
+  it("deletes a message whose tasks somebody else has, and runs nothing", async () => {
+    const { operator, queue } = await start();
+    const receipt = queue.send({ queue: "default", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] });
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+    expect(operator.started).toEqual([]);
+  });
+
+  it.each([
+    ["no JSON", "{"],
+    ["no wake-up", '{"queue":"default","task_ids":[]}'],
+    ["of another queue", ""],
+  ])("deletes and counts a message that is %s, and claims nothing for it", async (_, body) => {
+    const { dispatcher, queue } = await start();
+    const claims = dispatcher.claims.length;
+    const foreign = { queue: "other", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] };
+    const receipt = queue.send(body === "" ? foreign : body);
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+    expect(dispatcher.claims).toHaveLength(claims);
+    expect(await bench.metrics()).toMatch(/wakeups_total\{event="malformed"[^}]*\} 1/);
+  });
+
+  it("does not receive while every slot is taken", async () => {
+    const { operator, queue } = await start({ slots: 1 });
+    bench.wake([noopJob()]);
+    const running = await operator.nth(0);
+    await queue.journal.until("no long poll", () => queue.polling === 0);
+    const receipt = queue.send({ queue: "default", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] });
+    expect(queue.received.map((message) => message.receipt)).not.toContain(receipt);
+    running.end();
+    await queue.journal.until("the next message", () => queue.deleted.includes(receipt));
+  });
+
+  it("retires its session when a claim's answer is lost, so that the unknown leases are requeued", async () => {
+    const { dispatcher, operator, queue } = await start();
+    dispatcher.after.claim = () => {
+      dispatcher.after = {};
+      throw new TraceError("TR-1000", { detail: "broke after the claim was written" });
+    };
+    const { ids } = bench.wake([noopJob()]);
+    await dispatcher.until("the old session closed", () => dispatcher.closed.length === 1);
+    expect(dispatcher.closed).toEqual([dispatcher.opened[0]]);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task in a new session", () => dispatcher.completed.has(ids[0] ?? ""));
+    expect(dispatcher.opened).toHaveLength(2);
+    expect(queue.received).toHaveLength(1);
+  });
+
+  it("keeps beating a retired session until its last attempt has ended", async () => {
+    const { dispatcher, operator, timers, worker } = await start();
+    bench.wake([noopJob()]);
+    const first = await operator.nth(0);
+    dispatcher.after.claim = () => {
+      dispatcher.after = {};
+      throw new TraceError("TR-1000", { detail: "broke after the claim was written" });
+    };
+    const opened = worker.sessions.opened.next(10_000);
+    bench.wake([noopJob()]);
+    await opened;
+    await timers.advance(5_000);
+    await dispatcher.until("both beaten", () => new Set(dispatcher.beats.map((beat) => beat.sessionId)).size === 2);
+    expect(dispatcher.closed).toEqual([]);
+    first.end();
+    await dispatcher.until("the old session closed", () => dispatcher.closed.includes(dispatcher.opened[0] ?? ""));
+    expect(first.context.signal.aborted).toBe(false);
+    (await operator.nth(1)).end();
+    await dispatcher.until("both done", () => dispatcher.completed.size === 2);
+  });
+
+  it("does not give up its session when the dispatcher says that it cannot claim now", async () => {
+    const { dispatcher, operator } = await start();
+    const claims = dispatcher.claims.length;
+    dispatcher.before.claim = () => {
+      dispatcher.before = {};
+      throw new TraceError("TR-1008", { detail: "not ready" });
+    };
+    bench.wake([noopJob()]);
+    await dispatcher.until("the refused claim", () => dispatcher.claims.length > claims);
+    await bench.pass(2);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task", () => dispatcher.completed.size === 1);
+    expect(dispatcher.opened).toHaveLength(1);
+  });
+});

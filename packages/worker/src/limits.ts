@@ -1,0 +1,65 @@
+/** Every bound of the worker, with its unit. What an operator of a machine may want to change is in `config.ts`. */
+
+const mib = 1024 * 1024;
+const gib = 1024 * mib;
+
+/** Tasks run at once when TRACE_SLOTS does not say. */
+export const slotsDefault = 4;
+export const slotsMax = 256;
+
+/** One receive call waits this long for a message, seconds (the most SQS allows). */
+export const receiveWaitSeconds = 20;
+/** A received message is hidden this long, seconds; a worker that dies gives it back after that. */
+export const visibilitySeconds = 30;
+/** Messages whose tasks still run are hidden anew this often, milliseconds. */
+export const extendEveryMs = 10_000;
+/** With free slots the next tasks of the queue are claimed this often, milliseconds, wake-up or not (jittered by half). */
+export const pollEveryMs = 5_000;
+/** Wait after a failed receive or claim: doubles from base to max, milliseconds. */
+export const retryBaseMs = 250;
+export const retryMaxMs = 5_000;
+/** Closing a session gives up after this, milliseconds: the session ends by itself soon after. */
+export const closeSessionMs = 3_000;
+
+/** Completions in one call. */
+export const completionsPerCallMax = 500;
+/** Wait before a completion that met an unavailable service is sent again: doubles, milliseconds. */
+export const completionRetryBaseMs = 200;
+export const completionRetryMaxMs = 5_000;
+
+/** `stop` lets running attempts end for this long, milliseconds, when TRACE_DRAIN_MS does not say. */
+export const drainMsDefault = 25_000;
+export const drainMsMax = 840_000;
+/** After an abort an operator has this long to return before `stop` no longer waits for it, milliseconds. */
+export const abortGraceMs = 5_000;
+/**
+ * An attempt is ended this much before its lease's hard end, so that its failure is recorded by the lease that it
+ * belongs to and not refused as stale: the lesser of these milliseconds and a tenth of the timeout.
+ */
+export const timeoutMarginMsMax = 2_000;
+
+/** The log of an attempt is stored at most this often while it grows, milliseconds. */
+export const logUploadEveryMs = 5_000;
+/** Storing the log is given up after this, milliseconds: a store that hangs must not hold up a result. */
+export const logUploadMsMax = 10_000;
+/** The message of a progress report, characters (the contract's bound). */
+export const progressCharsMax = 200;
+/** One message of an attempt's log, characters; the rest is cut. */
+export const logMessageCharsMax = 8_000;
+
+/** A source file or download, bytes (5 GiB). */
+export const sourceBytesMaxDefault = 5 * gib;
+/** All pinned inputs of one attempt, bytes (20 GiB). */
+export const inputsBytesMaxDefault = 20 * gib;
+/** Input files fetched at once by one attempt. */
+export const inputDownloadsMax = 4;
+/** A download that brings nothing for this long is over, milliseconds. */
+export const downloadIdleMs = 30_000;
+/** Finding and reaching the server of a download may take this long, milliseconds. */
+export const downloadConnectMs = 10_000;
+/** No DuckDB run is asked for a longer deadline, milliseconds (one hour, the most it takes). */
+export const queryMsMax = 3_600_000;
+/** How often an upload is tried when the store is away; waits between double from the base, milliseconds. */
+export const uploadTriesMax = 4;
+export const uploadRetryBaseMs = 300;
+export const uploadRetryMaxMs = 3_000;

@@ -1,0 +1,24 @@
+/** `noop`: works for a given time and writes nothing. For trying out a deployment, and for tests of everything else. */
+import { wait } from "../timers.ts";
+import { configOf, type Operator } from "./operator.ts";
+
+/** Progress is reported this often, milliseconds. */
+const reportEveryMs = 1_000;
+
+export const noop: Operator = {
+  async run(context) {
+    const { durationMs } = configOf(context, "noop");
+    const { signal } = context;
+    const { timers } = context.services;
+    const startedMs = timers.monotonicMs();
+    for (;;) {
+      signal.throwIfAborted();
+      const doneMs = Math.min(durationMs, timers.monotonicMs() - startedMs);
+      context.progress({ message: "waiting", done: Math.round(doneMs), total: durationMs, unit: "ms" });
+      if (doneMs >= durationMs) break;
+      await wait(timers, Math.min(reportEveryMs, durationMs - doneMs), signal);
+    }
+    context.log.info(`did nothing for ${durationMs} ms`);
+    return [];
+  },
+};

@@ -1,0 +1,213 @@
+/** The worker's side of a dispatcher in memory, behind the real routes: sessions, leases, completions, and faults on demand. */
+import { randomBytes, randomUUID } from "node:crypto";
+import {
+  type ClaimedTask,
+  type Completion,
+  type CompletionAnswer,
+  type Progress,
+  type ResolvedDataset,
+  TraceError,
+  taskRoutes,
+  toErrorRecord,
+  workerRoutes,
+} from "@trace/contracts";
+import { Listener, type Service, silentLog } from "@trace/kit";
+import { Journal } from "./journal.ts";
+
+export const workerToken = "tracew_test";
+
+interface Lease {
+  readonly task: ClaimedTask;
+  readonly sessionId: string;
+}
+
+/** Answers a completion in place of the fake; undefined lets the fake answer. */
+type OnComplete = (completion: Completion, call: number) => CompletionAnswer | undefined;
+
+export class FakeDispatcher implements Service {
+  readonly journal = new Journal();
+  readonly ttlMs = 15_000;
+  readonly beatMs = 5_000;
+  readonly opened: string[] = [];
+  readonly closed: string[] = [];
+  readonly beats: { sessionId: string; leases: readonly number[]; progress: readonly { progress: Progress }[] }[] = [];
+  readonly claims: { task_ids: readonly string[]; max: number }[] = [];
+  readonly released: string[] = [];
+  /** Items of every call, those refused included. */
+  readonly calls: Completion[][] = [];
+  readonly completed = new Map<string, Completion["result"]>();
+  readonly leases = new Map<string, Lease>();
+  readonly lost = new Set<number>();
+  datasets: ResolvedDataset[] = [];
+  resolvedWith: string[] = [];
+  onComplete: OnComplete = () => undefined;
+  /** Called at the begin of a call; throws what the call is to fail with. */
+  before: { open?: () => void; beat?: () => void; claim?: () => Promise<void> | void; complete?: () => void } = {};
+  /** Called when a call has taken effect; throws to lose its answer. */
+  after: { claim?: () => void; complete?: () => void } = {};
+  readonly #ready: ClaimedTask[] = [];
+  #leaseNo = 0;
+  readonly #worker: Listener<typeof workerRoutes, true>;
+  readonly #task: Listener<typeof taskRoutes, string>;
+
+  constructor() {
+    const common = { host: "127.0.0.1", port: 0, log: silentLog() };
+    this.#worker = new Listener({
+      ...common,
+      name: "worker",
+      routes: workerRoutes,
+      authenticate: async (token) => (token === workerToken ? true : undefined),
+      handlers: {
+        openSession: async () => this.#open(),
+        heartbeat: async ({ params, body }) => this.#beat(params.session_id, body),
+        closeSession: async ({ params }) => this.#close(params.session_id),
+        claim: async ({ body }) => this.#claim(body),
+        release: async ({ body }) => this.#release(body.items),
+        complete: async ({ body }) => this.#complete(body.items),
+      },
+    });
+    this.#task = new Listener({
+      ...common,
+      name: "task",
+      routes: taskRoutes,
+      authenticate: async (token) => (this.leases.has(token) ? token : undefined),
+      handlers: {
+        describe: async (_, token) => this.#leaseOf(token).task,
+        resolveInputs: async (_, token) => {
+          this.resolvedWith.push(token);
+          return { datasets: this.datasets };
+        },
+        reportProgress: async () => ({}),
+      },
+    });
+  }
+
+  get workerApi(): string {
+    return `http://127.0.0.1:${this.#worker.port}`;
+  }
+
+  get taskApi(): string {
+    return `http://127.0.0.1:${this.#task.port}`;
+  }
+
+  async start(): Promise<void> {
+    await this.#worker.start();
+    await this.#task.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.stop();
+    await this.#task.stop();
+  }
+
+  /** Queues a task; answers its id. */
+  add(job: ClaimedTask["job"], parts: Partial<ClaimedTask> = {}): string {
+    const task_id = randomUUID();
+    this.#ready.push({
+      task_id,
+      run_id: null,
+      lease_no: 1,
+      lease_token: "",
+      attempt: 1,
+      dag: "tests",
+      job,
+      payload: {},
+      timeout_ms: job.timeoutMs,
+      inputs: [],
+      staging: [],
+      ...parts,
+    });
+    return task_id;
+  }
+
+  /** Ids of the tasks that wait. */
+  get waiting(): readonly string[] {
+    return this.#ready.map(({ task_id }) => task_id);
+  }
+
+  until(what: string, holds: () => boolean): Promise<void> {
+    return this.journal.until(what, holds);
+  }
+
+  #open() {
+    this.before.open?.();
+    const session_id = randomUUID();
+    this.opened.push(session_id);
+    this.journal.note();
+    return { session_id, ttl_ms: this.ttlMs, beat_ms: this.beatMs };
+  }
+
+  #beat(sessionId: string, body: { leases: readonly number[]; progress: readonly { progress: Progress }[] }) {
+    this.beats.push({ sessionId, leases: body.leases, progress: body.progress });
+    this.journal.note();
+    this.before.beat?.();
+    return { lost: body.leases.filter((leaseNo) => this.lost.has(leaseNo)) };
+  }
+
+  #close(sessionId: string) {
+    this.closed.push(sessionId);
+    for (const [token, lease] of this.leases) {
+      if (lease.sessionId !== sessionId) continue;
+      this.leases.delete(token);
+      this.#ready.push(lease.task);
+    }
+    this.journal.note();
+    return {};
+  }
+
+  async #claim(body: { session_id: string; task_ids: readonly string[]; max: number }) {
+    this.claims.push({ task_ids: body.task_ids, max: body.max });
+    this.journal.note();
+    await this.before.claim?.();
+    const named = this.#ready.filter(({ task_id }) => body.task_ids.includes(task_id));
+    const others = this.#ready.filter((task) => !named.includes(task));
+    const tasks = [...named, ...others].slice(0, body.max).map((task): ClaimedTask => {
+      this.#ready.splice(this.#ready.indexOf(task), 1);
+      this.#leaseNo += 1;
+      const leased = { ...task, lease_no: this.#leaseNo, lease_token: randomBytes(24).toString("base64url") };
+      this.leases.set(leased.lease_token, { task: leased, sessionId: body.session_id });
+      return leased;
+    });
+    this.journal.note();
+    this.after.claim?.();
+    return { tasks, more: this.#ready.length > 0 };
+  }
+
+  #release(items: readonly { lease_token: string }[]) {
+    for (const { lease_token } of items) {
+      const { task } = this.#leaseOf(lease_token);
+      this.released.push(task.task_id);
+      this.leases.delete(lease_token);
+      this.#ready.push(task);
+    }
+    this.journal.note();
+    return { items: items.map(() => ({ accepted: true })) };
+  }
+
+  #complete(items: readonly Completion[]) {
+    this.calls.push([...items]);
+    this.journal.note();
+    this.before.complete?.();
+    const call = this.calls.length;
+    const answers = items.map((item) => this.onComplete(item, call) ?? this.#end(item));
+    this.journal.note();
+    this.after.complete?.();
+    return { items: answers };
+  }
+
+  #end({ lease_token, result }: Completion): CompletionAnswer {
+    const lease = this.leases.get(lease_token);
+    if (lease === undefined) {
+      return { accepted: false, error: toErrorRecord(new TraceError("TR-3001", { detail: "the lease is not live" })) };
+    }
+    this.completed.set(lease.task.task_id, result);
+    // The token is kept: the same completion again gets the same answer.
+    return { accepted: true, attempt_state: "succeeded", task_state: "completed", commits: [] };
+  }
+
+  #leaseOf(token: string): Lease {
+    const lease = this.leases.get(token);
+    if (lease === undefined) throw new TraceError("TR-3001", { detail: "the lease is not live" });
+    return lease;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The worker role put together: what receives, what claims, what runs and what completes. It reaches the dispatcher, SQS
+ * and the object store, and never a database.
+ */
+import { join } from "node:path";
+import { createClient, TraceError, taskRoutes, workerRoutes } from "@trace/contracts";
+import { DuckRunner } from "@trace/duck";
+import {
+  type Clock,
+  guardedGet,
+  HttpTransport,
+  type Log,
+  MessageQueue,
+  Metrics,
+  ObjectStore,
+  OpsServer,
+  type Random,
+  SecretFile,
+  type Service,
+  startAll,
+  stopAll,
+  systemClock,
+  systemRandom,
+} from "@trace/kit";
+import { Attempt, type AttemptParts } from "./attempt.ts";
+import { Claimer } from "./claimer.ts";
+import { Completer } from "./completer.ts";
+import type { WorkerConfig } from "./config.ts";
+import { HeldMessages, type WakeupQueue } from "./held.ts";
+import { abortGraceMs } from "./limits.ts";
+import { type WorkerMetrics, workerMetrics } from "./metrics.ts";
+import { operators } from "./operators/index.ts";
+import type { OperatorServices } from "./operators/operator.ts";
+import { Poller } from "./poller.ts";
+import { Receiver } from "./receiver.ts";
+import { SessionKeeper } from "./sessions.ts";
+import { Slots } from "./slots.ts";
+import { systemTimers, type Timers } from "./timers.ts";
+import { Workplace } from "./workplace.ts";
+
+/** What a test puts in place of the real thing. */
+export interface WorkerDeps {
+  readonly log: Log;
+  readonly metrics?: Metrics | undefined;
+  readonly clock?: Clock | undefined;
+  readonly timers?: Timers | undefined;
+  readonly random?: Random | undefined;
+  readonly queue?: (WakeupQueue & Service) | undefined;
+  readonly objectStore?: (OperatorServices["objectStore"] & Service) | undefined;
+  readonly duck?: (OperatorServices["duck"] & Service) | undefined;
+  readonly get?: OperatorServices["get"] | undefined;
+  readonly operators?: AttemptParts["operators"] | undefined;
+}
+
+/** The token of the file's first line; after a refusal, the first line that was not the one refused. */
+function tokenSource(path: string): (again: boolean) => Promise<string> {
+  const file = new SecretFile(path);
+  let last: string | undefined;
+  return async (again) => {
+    const lines = await file.lines();
+    const token = (again ? lines.find((line) => line !== last) : undefined) ?? lines[0];
+    if (token === undefined) {
+      throw new TraceError("TR-1003", {
+        detail: "the file of worker tokens is empty",
+        where: path,
+        fix: "write the token that the dispatcher knows into it; 'trace up' does so for the local stack",
+      });
+    }
+    last = token;
+    return token;
+  };
+}
+
+export class Worker implements Service {
+  readonly sessions: SessionKeeper;
+  readonly claimer: Claimer;
+  readonly receiver: Receiver;
+  readonly poller: Poller;
+  readonly held: HeldMessages;
+  readonly completer: Completer;
+  readonly slots: Slots;
+  readonly metrics: Metrics;
+  readonly #config: WorkerConfig;
+  readonly #log: Log;
+  readonly #timers: Timers;
+  readonly #attempts = new Set<Attempt>();
+  readonly #ops: OpsServer;
+  /** Started before the work begins and stopped after it has ended, in this order and back. */
+  readonly #below: readonly Service[];
+  #stopped: Promise<void> | undefined;
+
+  constructor(config: WorkerConfig, deps: WorkerDeps) {
+    const log = deps.log;
+    const timers = deps.timers ?? systemTimers;
+    const random = deps.random ?? systemRandom;
+    this.#config = config;
+    this.#log = log;
+    this.#timers = timers;
+    this.metrics = deps.metrics ?? new Metrics({ role: "worker" });
+    const metrics = this.#counts();
+
+    const workerTransport = new HttpTransport({ baseUrl: config.workerApi, token: tokenSource(config.tokenFile) });
+    // Every call of the task API carries its attempt's lease token; there is none to fall back to.
+    const noToken = () => Promise.reject(new Error("a call of the task API has no lease token"));
+    const taskTransport = new HttpTransport({ baseUrl: config.taskApi, token: noToken });
+    const api = createClient(workerRoutes, workerTransport.send);
+    const taskApi = createClient(taskRoutes, taskTransport.send);
+    const objectStore = deps.objectStore ?? new ObjectStore(config.s3);
+    const queue = deps.queue ?? new MessageQueue(config.sqs);
+    const workFolder = join(config.workDir, "duck");
+    const duck = deps.duck ?? new DuckRunner({ log, workFolder, concurrencyMax: config.slots });
+    const workplace = new Workplace(config.workDir, log);
+
+    this.slots = new Slots(config.slots, () => this.poller.slotFreed());
+    const identity = { worker: config.worker, host: config.host, pid: process.pid };
+    this.sessions = new SessionKeeper({ api, timers, random, log, metrics }, identity, () => this.poller.nudge());
+    this.completer = new Completer({ api, timers, random, log });
+    const services: OperatorServices = {
+      objectStore,
+      duck,
+      get: deps.get ?? guardedGet,
+      guardAllow: config.guardAllow,
+      fileRoots: config.fileRoots,
+      sourceBytesMax: config.sourceBytesMax,
+      inputsBytesMax: config.inputsBytesMax,
+      timers,
+      random,
+    };
+    const attemptParts: AttemptParts = {
+      operators: deps.operators ?? operators,
+      services,
+      taskApi,
+      completer: this.completer,
+      workplace,
+      logStore: objectStore,
+      scratchBucket: config.scratchBucket,
+      clock: deps.clock ?? systemClock,
+      timers,
+      log,
+      metrics,
+    };
+    const { sessions, slots } = this;
+    const start: ConstructorParameters<typeof Claimer>[0]["start"] = (task, session, claimSentAtMs) => {
+      const attempt = new Attempt(attemptParts, task, session, claimSentAtMs);
+      this.#attempts.add(attempt);
+      return attempt.run().finally(() => this.#attempts.delete(attempt));
+    };
+    this.claimer = new Claimer({ api, sessions, slots, queue: config.queue, timers, log, metrics, start });
+    this.poller = new Poller({ claimer: this.claimer, sessions, slots, timers, random, log });
+    const queueName = `trace-${config.queue}`;
+    this.held = new HeldMessages({ queue, queueName, timers, log, metrics });
+    const { claimer, held } = this;
+    const wakeups = { queue, queueName, taskQueue: config.queue, onFailure: () => this.poller.nudge() };
+    this.receiver = new Receiver({ ...wakeups, claimer, held, sessions, slots, timers, random, log, metrics });
+    this.#ops = new OpsServer({
+      role: "worker",
+      host: config.opsHost,
+      port: config.opsPort,
+      metrics: this.metrics,
+      ready: async () => this.sessions.ready(),
+    });
+    this.#below = [this.#ops, workerTransport, taskTransport, objectStore, queue, workplace, duck];
+  }
+
+  /** Port of /metrics, /healthz and /readyz; known after `start`. */
+  get opsPort(): number {
+    return this.#ops.port;
+  }
+
+  /** Does not wait for the dispatcher: /readyz tells when a session is open. Throws what hinders this machine. */
+  async start(): Promise<void> {
+    await startAll(this.#below);
+    await startAll([this.completer, this.sessions, this.poller, this.receiver]);
+  }
+
+  /**
+   * Takes no more work, lets what runs end within `drainMs`, aborts the rest and closes the session, which requeues it at
+   * once. Safe to call twice.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const quiet = Promise.all([this.claimer.stop(), this.poller.stop(), this.receiver.stop()]);
+    const cut = new AbortController();
+    const cancel = this.#timers.after(this.#config.drainMs, () => cut.abort());
+    if (this.slots.used > 0) this.#log.info({ running: this.slots.used, drainMs: this.#config.drainMs }, "draining");
+    await Promise.race([Promise.all([quiet, this.slots.whenIdle(cut.signal)]), abortOf(cut.signal)]);
+    cancel();
+    for (const attempt of this.#attempts) attempt.letGo();
+    // Ends every session, so that a claim still on its way is given up and what it brings is requeued.
+    await this.sessions.stop();
+    await quiet;
+    this.held.stop();
+    const grace = new AbortController();
+    const cancelGrace = this.#timers.after(abortGraceMs, () => grace.abort());
+    await this.slots.whenIdle(grace.signal);
+    cancelGrace();
+    if (this.slots.used > 0) this.#log.error({ running: this.slots.used }, "operators did not return after an abort");
+    await Promise.all([this.completer.stop(), stopAll(this.#below)]);
+  }
+
+  #counts(): WorkerMetrics {
+    return workerMetrics(this.metrics, {
+      slots: () => this.#config.slots,
+      running: () => this.slots.used,
+      sessions: () => (this.sessions.current === undefined ? 0 : 1),
+    });
+  }
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

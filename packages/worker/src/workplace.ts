@@ -1,0 +1,105 @@
+/**
+ * Private folders of attempts, made and removed under one work folder. Those of a worker that is gone are removed at
+ * start: nothing of a killed process stays on the disk.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { TraceError } from "@trace/contracts";
+import type { Log, Service } from "@trace/kit";
+
+const ownerPattern = /^worker-(\d+)-(\d+)-[0-9a-f]{8}$/;
+
+/**
+ * When the process began, in clock ticks since boot: field 22 of /proc/<pid>/stat (proc(5)). With the id it names one
+ * process for good, as ids are used again. "0" where there is no /proc; undefined when there is no such process.
+ */
+async function processStart(pid: number): Promise<string | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+    // The name, field 2, may hold spaces and brackets; what follows its last bracket does not.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    // No /proc, or no such process: asking for the process itself tells which.
+  }
+  try {
+    process.kill(pid, 0);
+    return "0";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? "0" : undefined;
+  }
+}
+
+/** Turns what a full or unusable disk says into an error of the catalogue; anything else comes back as it is. */
+export function workFolderError(error: unknown, path: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
+  if (!["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO"].includes(code)) return error;
+  return new TraceError("TR-5012", {
+    detail: `the worker cannot write in its work folder: ${code}`,
+    where: path,
+    why: error instanceof Error ? error.message : String(error),
+    fix: "free space on that disk or set TRACE_WORK_DIR to a folder with room; the task is tried again by itself",
+    cause: error,
+  });
+}
+
+export class Workplace implements Service {
+  readonly #root: string;
+  readonly #log: Log;
+  #own: string | undefined;
+
+  constructor(root: string, log: Log) {
+    this.#root = root;
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    try {
+      await mkdir(this.#root, { recursive: true, mode: 0o700 });
+      await this.#removeLeftovers();
+      const start = (await processStart(process.pid)) ?? "0";
+      this.#own = join(this.#root, `worker-${process.pid}-${start}-${randomBytes(4).toString("hex")}`);
+      await mkdir(this.#own, { mode: 0o700 });
+    } catch (error) {
+      throw workFolderError(error, this.#root);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#own !== undefined) await rm(this.#own, { recursive: true, force: true });
+    this.#own = undefined;
+  }
+
+  /** A new private folder (0700) for one attempt. Throws TR-5012 when the disk does not take it. */
+  async make(leaseNo: number): Promise<string> {
+    if (this.#own === undefined) throw new Error("the workplace is not started");
+    const folder = join(this.#own, `lease-${leaseNo}`);
+    try {
+      await mkdir(folder, { mode: 0o700 });
+    } catch (error) {
+      throw workFolderError(error, folder);
+    }
+    return folder;
+  }
+
+  /** Never throws: a folder that stays is removed with this worker's at its stop, or by the next one at its start. */
+  async remove(folder: string): Promise<void> {
+    try {
+      await rm(folder, { recursive: true, force: true });
+    } catch (error) {
+      this.#log.warn({ error, folder }, "cannot remove the folder of an attempt");
+    }
+  }
+
+  /** Only folders with our form of name, and only when the process that made them is gone. */
+  async #removeLeftovers(): Promise<void> {
+    for (const entry of await readdir(this.#root, { withFileTypes: true })) {
+      const owner = ownerPattern.exec(entry.name);
+      if (owner === null || !entry.isDirectory()) continue;
+      const start = await processStart(Number(owner[1]));
+      if (start !== undefined && start === owner[2]) continue;
+      await rm(join(this.#root, entry.name), { recursive: true, force: true });
+      this.#log.info({ folder: entry.name }, "removed what a worker before left behind");
+    }
+  }
+}
