@@ -27,3 +27,5 @@ export const roleStopMsMax = 15_000;
 export const wakeupVisibilitySeconds = 30;
 /** Memory at rest is measured this long after the example has ended, milliseconds. */
 export const restMs = 2_000;
+/** Ports may be taken between their choice and their use; this often others are chosen. */
+export const portTriesMax = 3;

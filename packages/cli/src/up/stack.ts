@@ -22,6 +22,7 @@ import { type Endpoints, endpointsFileName } from "../state/endpoints.ts";
 import {
   logBytesMax,
   logFilesKept,
+  portTriesMax,
   preferredPorts,
   roleReadyMsMax,
   roleStopMsMax,
@@ -94,18 +95,37 @@ export class Stack implements Service {
     this.#folder = folder;
     try {
       if (!folder.endedCleanly) log.info("the last run was killed; going on from what it left");
-      const ports = await choosePorts(folder);
       const secrets = stackSecrets(folder);
       const tokens = rotateWorkerToken(folder);
-      this.#supervisor = new Supervisor({ units: this.#units(folder, ports, secrets, tokens), log });
-      const { onState } = this.#options;
-      if (onState !== undefined) this.#supervisor.on("state", onState);
-      await this.#supervisor.start();
+      const ports = await this.#startUnits(folder, secrets, tokens);
       await this.#announce(folder, ports);
       this.#rotation = setInterval(() => rotateWorkerToken(folder), workerTokenRotationMs);
     } catch (error) {
       await this.stop();
       throw error;
+    }
+  }
+
+  /**
+   * Chooses ports and starts everything. Between the choice and the use somebody else may take one (another stack that
+   * starts at the same moment): then others are chosen, a few times.
+   */
+  async #startUnits(folder: StateFolder, secrets: StackSecrets, tokens: WorkerTokenFiles): Promise<Ports> {
+    const { log, onState } = this.#options;
+    for (let tries = 1; ; tries += 1) {
+      const ports = await choosePorts(folder);
+      const supervisor = new Supervisor({ units: this.#units(folder, ports, secrets, tokens), log });
+      this.#supervisor = supervisor;
+      if (onState !== undefined) supervisor.on("state", onState);
+      try {
+        await supervisor.start();
+        return ports;
+      } catch (error) {
+        // Its parts are stopped by now: a port that is still in use is in somebody else's.
+        const taken = await folder.forgetTakenPorts();
+        if (taken.length === 0 || tries === portTriesMax) throw error;
+        log.warn({ taken }, "ports were taken meanwhile: choosing others");
+      }
     }
   }
 

@@ -25,7 +25,7 @@ import { type Clock, systemClock } from "@trace/kit";
 import { createOnce, writeAtomic } from "./files.ts";
 import { type Hold, type Holder, takeHold } from "./hold.ts";
 import { stateLimits } from "./limits.ts";
-import { choosePort } from "./ports.ts";
+import { choosePort, tryPort } from "./ports.ts";
 
 export interface StateFolderOptions {
   readonly dir: string;
@@ -204,6 +204,21 @@ export class StateFolder {
       writeAtomic(this.#portsPath, `${JSON.stringify(this.#ports, null, 2)}\n`, 0o600);
     }
     return port;
+  }
+
+  /**
+   * Forgets the ports given out in this run: call it when what listened on them has stopped. Returns the services whose
+   * port somebody else has; these will be given another, the others the same again.
+   */
+  async forgetTakenPorts(): Promise<string[]> {
+    const taken: string[] = [];
+    for (const [service, port] of Object.entries(this.#ports)) {
+      if (!this.#portsInUse.has(port) || (await tryPort(port)) !== undefined) continue;
+      taken.push(service);
+      delete this.#ports[service];
+    }
+    this.#portsInUse.clear();
+    return taken;
   }
 
   /** The clean end: lets the folder go. */
