@@ -31,7 +31,8 @@ const ownNode = {
 };
 
 const targets = {
-  start: { args: ["packages/cli/src/main.ts", "start"], inRoot: false },
+  // A small young generation: this process only supervises, and its memory counts in the stack's.
+  start: { flags: ["--max-semi-space-size=4"], args: ["packages/cli/src/main.ts", "start"], inRoot: false },
   trace: { args: ["packages/cli/src/main.ts"], inRoot: false },
   test: { args: ["node_modules/vitest/vitest.mjs", "run"], inRoot: true },
   check: { args: ["tools/check.ts"], inRoot: true },
@@ -436,7 +437,7 @@ function terminalReachesChild() {
 }
 
 function runTarget(node, target, args) {
-  const child = spawn(node, [join(root, target.args[0]), ...target.args.slice(1), ...args], {
+  const child = spawn(node, [...(target.flags ?? []), join(root, target.args[0]), ...target.args.slice(1), ...args], {
     stdio: "inherit",
     cwd: target.inRoot ? root : process.cwd(),
     env: withNodeFirst(node),

@@ -4,6 +4,7 @@
  *
  * Statements are typed by asking a Postgres that holds the migrations, so this starts one (tests/setup/postgres.ts).
  */
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -65,11 +66,20 @@ async function withMigrated<R>(adminUrl: string, folder: string, use: (db: Datab
 
 async function contracts(): Promise<Generated[]> {
   const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
-  const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  return [
-    { file: "packages/contracts/openapi.json", text: json(openApiDocument(manifest.version)) },
-    { file: "packages/contracts/dag.schema.json", text: json(dagJsonSchema()) },
-  ];
+  const documents = {
+    "packages/contracts/openapi.json": openApiDocument(manifest.version),
+    "packages/contracts/dag.schema.json": dagJsonSchema(),
+  };
+  return Object.entries(documents).map(([file, value]) => ({ file, text: formatted(file, value) }));
+}
+
+/** As Biome writes it, so that the check of formats needs no exception for a generated file. */
+function formatted(file: string, value: unknown): string {
+  const input = `${JSON.stringify(value, null, 2)}\n`;
+  const args = [join(root, "node_modules/@biomejs/biome/bin/biome"), "format", `--stdin-file-path=${file}`];
+  const biome = spawnSync(process.execPath, args, { cwd: root, input, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  if (biome.status !== 0) throw new Error(`Biome cannot format ${file}: ${biome.stderr}`);
+  return biome.stdout;
 }
 
 async function textOf(file: string): Promise<string | undefined> {

@@ -102,7 +102,9 @@ export class Cli {
 
   /** A command as its user types it: through npm or by its own name. */
   command(...parts: readonly string[]): string {
-    const words = parts.map((part) => (/^[\w@%+=:,./<>-]+$/.test(part) ? part : `'${part.replaceAll("'", "'\\''")}'`));
+    // A placeholder such as <dag> is for reading; anything else that a shell would touch is quoted.
+    const plain = /^([\w@%+=:,./-]+|<[a-z]+>)$/;
+    const words = parts.map((part) => (plain.test(part) ? part : `'${part.replaceAll("'", "'\\''")}'`));
     return [this.io.env.npm_lifecycle_event === "trace" ? "npm run trace --" : "trace", ...words].join(" ");
   }
 

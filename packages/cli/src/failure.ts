@@ -127,14 +127,19 @@ function moreCode(error: TraceError): string {
   return error instanceof DagFileError ? (error.diagnostics[0]?.code ?? error.code) : error.code;
 }
 
-function problemOf(error: TraceError): unknown {
-  const safe = new TraceError(error.code, {
+function withoutSecrets(error: TraceError): TraceError {
+  const clean = (text: string | undefined) => (text === undefined ? undefined : withoutUrlSecrets(text));
+  return new TraceError(error.code, {
     detail: withoutUrlSecrets(error.message),
-    where: error.where,
-    why: error.why === undefined ? undefined : withoutUrlSecrets(error.why),
-    fix: error.fix,
+    where: clean(error.where),
+    why: clean(error.why),
+    fix: clean(error.fix),
   });
-  const further = furtherErrors(error).map(toErrorRecord);
+}
+
+function problemOf(error: TraceError): unknown {
+  const safe = withoutSecrets(error);
+  const further = furtherErrors(error).map((one) => toErrorRecord(withoutSecrets(one)));
   return {
     ...toProblem(safe),
     ...(further.length === 0 ? {} : { errors: further }),

@@ -36,7 +36,10 @@ const listenerErrors: readonly ErrorCode[] = ["TR-1000", "TR-1002", "TR-1003", "
 const bodyErrors: readonly ErrorCode[] = ["TR-1001"];
 
 /** Throws when two routes share an operation, or one schema id stands for two shapes in one direction. */
-export function openApiDocument(version: string, tables: Readonly<Record<ListenerName, RouteTable>> = dispatcherRoutes) {
+export function openApiDocument(
+  version: string,
+  tables: Readonly<Record<ListenerName, RouteTable>> = dispatcherRoutes,
+) {
   const schemas = new Components();
   const paths: { [path: string]: JsonObject } = {};
   const operations = new Set<string>();
@@ -110,7 +113,8 @@ function parameters(route: Route, schemas: Components): JsonObject {
     const from = route[part];
     if (from === undefined) return [];
     const schema = schemas.input(from) as { properties?: Record<string, JsonObject>; required?: string[] };
-    return Object.entries(schema.properties ?? {}).map(([name, property]) => ({
+    if (schema.properties === undefined) throw new Error(`${part} of ${route.method} ${route.path} are no object`);
+    return Object.entries(schema.properties).map(([name, property]) => ({
       name,
       in: part === "params" ? "path" : "query",
       required: part === "params" || (schema.required ?? []).includes(name),
@@ -159,17 +163,17 @@ class Components {
   }
 
   #add(schema: z.ZodType, io: "input" | "output"): JsonObject {
-    const { $schema: _, $defs, ...top } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => tidy(jsonSchema) });
+    const {
+      $schema: _,
+      $defs,
+      ...top
+    } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => tidy(jsonSchema) });
     for (const [id, definition] of Object.entries($defs ?? {})) this.#keep(id, definition as JsonObject);
-    const id = z.globalRegistry.get(schema)?.id;
-    if (id === undefined) return referToComponents(top) as JsonObject;
-    this.#keep(id, top);
-    return { $ref: `#/components/schemas/${id}` };
+    return referToComponents(top) as JsonObject;
   }
 
   #keep(id: string, definition: JsonObject): void {
-    const { id: _, ...rest } = definition;
-    const shape = referToComponents(rest) as JsonObject;
+    const shape = referToComponents(definition) as JsonObject;
     const known = this.#found.get(id);
     if (known !== undefined && JSON.stringify(known) !== JSON.stringify(shape)) {
       throw new Error(`schema '${id}' has two shapes: what is sent and what is answered need schemas of their own`);

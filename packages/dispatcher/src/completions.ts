@@ -18,6 +18,7 @@ import type { InputJson, OutputJson } from "./claims.ts";
 import { publish } from "./commits.ts";
 import { type CheckedOutput, checkStaged } from "./manifests.ts";
 import { type AttemptEnd, type AttemptEvent, endOfAttempt } from "./rules/attempt.ts";
+import { storableRecord } from "./rules/text.ts";
 import { decodeToken, leaseNoOf, sha256Of, stagingPrefix } from "./rules/token.ts";
 import {
   describeLeases,
@@ -56,11 +57,20 @@ export interface CompletionsOptions {
   readonly events: CompletionEvents;
 }
 
-function stale(): TraceError {
+/** TR-3001, for a token that is not the live one of its task. */
+export function stale(): TraceError {
   return new TraceError("TR-3001", {
     detail: "this lease token is not the live one of its task",
     why: "the lease expired, its session ended, or the attempt has been ended; nothing was changed",
     fix: "drop the work: the task belongs to a later attempt or is over",
+  });
+}
+
+function lostTooOften(losses: number, last: TraceError): TraceError {
+  return new TraceError("TR-3006", {
+    detail: `the task lost its lease ${losses} times and is given up`,
+    why: last.message,
+    fix: "look at the workers' logs and memory at these times; the task may be what kills them",
   });
 }
 
@@ -143,13 +153,11 @@ export class Completions {
     tx: Queryable,
     leases: readonly { lease: HeldLease; event: AttemptEvent; error: TraceError }[],
   ): Promise<void> {
-    const endings = leases.map(({ lease, event, error }) => ({
-      lease,
-      end: endOfAttempt(countsOf(lease), event, this.#options.random),
-      error: toErrorRecord(error),
-      call: null,
-      answer: null,
-    }));
+    const endings = leases.map(({ lease, event, error }) => {
+      const end = endOfAttempt(countsOf(lease), event, this.#options.random);
+      const last = end.taskState === "dead" && event.kind === "lost" ? lostTooOften(end.leaseLosses, error) : error;
+      return { lease, end, error: toErrorRecord(last), call: null, answer: null };
+    });
     // Only a task that ends frees its output and may let a waiting job start; the others stay live.
     const over = endings.filter((ending) => ending.end.taskState === "dead" && ending.lease.output_partition !== null);
     const jobs = [...new Set(over.map((ending) => ending.lease.job_id))];
@@ -202,13 +210,14 @@ export class Completions {
   async #completeOne(
     item: Completion,
     token: Buffer,
-    row: { outputs: unknown; public_id: string; lease_no: number },
+    row: { outputs: unknown; public_id: string; lease_no: number; live: boolean },
   ): Promise<CompletionAnswer> {
     try {
-      const outputs = await this.#checkOutputs(item.result, token, row);
+      // Only lockLeases decides; what is stale already is not worth a look at the store.
+      const outputs = row.live ? await this.#checkOutputs(item.result, token, row) : [];
       const ending = await this.#options.db.transaction(async (tx) => {
         const [lease] = await tx.query(lockLeases, { tokens: [token] });
-        if (lease === undefined || !lease.live) return undefined;
+        if (lease === undefined || !lease.live || !row.live) return undefined;
         const generationIds = outputs.map((output) => output.place.generationId);
         const locked = await lockTriggered(tx, [lease.job_id], generationIds);
         const published = outputs.length === 0 ? { refs: [], committed: [] } : await publish(tx, lease, outputs);
@@ -249,6 +258,7 @@ export class Completions {
     if (faults.length > 0) {
       throw new TraceError("TR-4005", {
         detail: `the outputs staged are not those of the job: ${faults.join("; ")}`,
+        why: "an attempt publishes every output of its job and nothing else, so that readers never see half of it",
         fix: "stage each dataset in the claim's `staging` exactly once",
       });
     }
@@ -275,7 +285,13 @@ export class Completions {
     const end = endOfAttempt(countsOf(lease), eventOf(result), this.#options.random);
     const answer: CompletionAnswer = { accepted: true, attempt_state: end.attemptState, task_state: end.taskState };
     if (commits !== undefined) answer.commits = commits;
-    return { lease, end, error: result.kind === "failure" ? result.error : null, call: callHash(result), answer };
+    return {
+      lease,
+      end,
+      error: result.kind === "failure" ? storableRecord(result.error) : null,
+      call: callHash(result),
+      answer,
+    };
   }
 
   /** Moves the rows. The caller holds the leases. */

@@ -15,11 +15,14 @@ import {
   findDatasets,
   listDags,
   lockDag,
+  lockDeploys,
+  lockJobs,
   queueByName,
   releaseDatasets,
   setCurrentVersion,
   setDataset,
 } from "./sql/statements.gen.ts";
+import { settle } from "./triggers.ts";
 
 export interface Deployed {
   readonly dag: string;
@@ -34,7 +37,8 @@ function fromDiagnostic(diagnostic: Diagnostic): TraceError {
   return new TraceError(diagnostic.code, {
     detail: diagnostic.message,
     where: `${diagnostic.file}:${diagnostic.line}:${diagnostic.column}`,
-    fix: diagnostic.suggestion,
+    // Without a suggestion the message itself says what the place must hold.
+    fix: diagnostic.suggestion ?? "correct this place of the file; 'trace deploy FILE --check' shows it in its line",
   });
 }
 
@@ -83,6 +87,7 @@ async function store(
   dag: DagDefinition,
   contentHash: string,
 ): Promise<Deployed> {
+  await tx.query(lockDeploys, { org_id: orgId });
   const [held] = await tx.query(lockDag, { org_id: orgId, name: dag.dag });
   if (held === undefined) throw new Error("the DAG's row is gone under its lock");
   const dagId = held.dag_id;
@@ -99,6 +104,7 @@ async function store(
   const [old] = await tx.query(findDagVersion, { dag_id: dagId, content_sha256: contentHash });
   if (old !== undefined) {
     await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: old.dag_version_id });
+    await startWaiting(tx, jobIds);
     return { ...answer, number: old.number, changed: held.current_version_id !== old.dag_version_id };
   }
   const [version] = await tx.query(addDagVersion, {
@@ -113,7 +119,15 @@ async function store(
   if (version === undefined || queue === undefined) throw new Error("a version was not stored");
   await addJobRows(tx, orgId, version.dag_version_id, queue.queue_id, dag, jobIds, known);
   await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: version.dag_version_id });
+  await startWaiting(tx, jobIds);
   return { ...answer, number: version.number, changed: true };
+}
+
+/** What a job waited for may be no ancestor of its any more: nothing that ends later would look at the job again. */
+async function startWaiting(tx: Queryable, jobIds: ReadonlyMap<string, number>): Promise<void> {
+  const ids = [...jobIds.values()].sort((a, b) => a - b);
+  await tx.query(lockJobs, { job_ids: ids });
+  await settle(tx, ids);
 }
 
 async function addJobRows(
@@ -135,7 +149,7 @@ async function addJobRows(
         queue_id: queueId,
         definition: job,
         failures_max: job.retries + 1,
-        timeout_ms: job.timeoutMs,
+        timeout_ms: job.timeout_ms,
         ancestors: [...(ancestors.get(job.name) ?? [])].map((name) => jobIds.get(name)),
       })),
     ),

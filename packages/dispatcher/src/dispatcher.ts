@@ -38,6 +38,7 @@ import { OutboxLane } from "./loops/outbox.ts";
 import { createReaper } from "./loops/reaper.ts";
 import { createReconciler } from "./loops/reconciler.ts";
 import { createMeters, type Meters } from "./meters.ts";
+import { plannerSettings } from "./planner.ts";
 import { Runs } from "./runs.ts";
 import { Sessions } from "./sessions.ts";
 import {
@@ -79,6 +80,7 @@ export class Dispatcher implements Service {
       url: config.databaseUrl,
       ...(config.databasePassword === undefined ? {} : { password: config.databasePassword }),
       name: "trace dispatcher",
+      settings: plannerSettings,
       log,
     });
     this.#store = new ObjectStore({ endpoint: config.s3Endpoint, region, credentials });
@@ -110,7 +112,10 @@ export class Dispatcher implements Service {
 
   /** A database belongs to one installation: two state folders on one database would fight over tokens and buckets. */
   async #identify(): Promise<void> {
-    const [row] = await this.#db.query(setInstallation, { installation: this.#config.installation });
+    const name = { installation: this.#config.installation };
+    let [row] = await this.#db.query(setInstallation, name);
+    // Nothing: another dispatcher named the database while this statement ran. Its name is seen by the next one.
+    if (row?.installation == null) [row] = await this.#db.query(setInstallation, name);
     if (row?.installation === this.#config.installation) return;
     throw new TraceError("TR-1014", {
       detail: `this database belongs to installation '${row?.installation}', this state folder is '${this.#config.installation}'`,

@@ -26,6 +26,8 @@ export const lanePauseMaxMs = 300_000;
 export const reconcileEveryMs = 2_000;
 export const reconcileAfterMs = 5_000;
 export const reconcileTasksMax = 1_000;
+/** While nobody claims, it speaks for a queue ever more rarely, down to once in this time. */
+export const reconcileQuietMaxMs = 60_000;
 /** Sessions and other closed rows are swept this often. */
 export const housekeepingEveryMs = 600_000;
 /** Objects looked at side by side while a manifest is checked. */

@@ -14,6 +14,7 @@ import {
 } from "@trace/contracts";
 import type { ObjectStore } from "@trace/kit";
 import { manifestChecksInFlight } from "./limits.ts";
+import { unstorable } from "./rules/text.ts";
 
 export interface StagedPlace {
   readonly dataset: string;
@@ -47,22 +48,26 @@ function foreign(place: StagedPlace, key: string, what: string): TraceError {
   });
 }
 
+const manifestFix =
+  "write the manifest last, as one JSON document that describes exactly this attempt's files, and complete with the SHA-256 of its bytes";
+
 function parseManifest(place: StagedPlace, bytes: Uint8Array, sha256: string): Manifest {
   const where = `output ${place.dataset}, s3://${place.bucket}/${place.prefix}`;
   if (createHash("sha256").update(bytes).digest("hex") !== sha256) {
-    throw new TraceError("TR-4001", { detail: "the manifest in the store is not the one the attempt named", where });
+    const detail = "the manifest in the store is not the one the attempt named";
+    throw new TraceError("TR-4001", { detail, where, why: "its SHA-256 is another", fix: manifestFix });
   }
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(bytes).toString("utf8"));
   } catch (cause) {
-    throw new TraceError("TR-4001", { detail: "the manifest is not JSON", where, cause });
+    throw new TraceError("TR-4001", { detail: "the manifest is not JSON", where, fix: manifestFix, cause });
   }
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const detail = `the manifest does not fit its schema: ${issue?.path.join(".")}: ${issue?.message}`;
-    throw new TraceError("TR-4001", { detail, where });
+    throw new TraceError("TR-4001", { detail, where, fix: manifestFix });
   }
   const manifest = parsed.data;
   const rows = manifest.files.reduce((sum, file) => sum + file.rows, 0);
@@ -73,12 +78,24 @@ function parseManifest(place: StagedPlace, bytes: Uint8Array, sha256: string): M
     manifest.lease_no !== place.leaseNo && `it is for lease ${manifest.lease_no}, not ${place.leaseNo}`,
     manifest.partition !== null && "it names a partition of a dataset that has none",
     (rows !== manifest.rows || total !== manifest.bytes) && "its totals are not the sums of its files",
+    unstorable({ schema: manifest.schema, keys: manifest.files.map((file) => file.key) }) !== undefined &&
+      "a name in it holds NUL or half of a character",
     new Set(manifest.files.map((file) => file.key)).size !== manifest.files.length && "it names a file twice",
   ].filter((fault) => fault !== false);
   if (faults.length > 0) {
-    throw new TraceError("TR-4001", { detail: `the manifest contradicts its attempt: ${faults.join("; ")}`, where });
+    const detail = `the manifest contradicts its attempt: ${faults.join("; ")}`;
+    throw new TraceError("TR-4001", { detail, where, fix: manifestFix });
   }
-  return manifest;
+  return { ...manifest, files: manifest.files.map(withStorableStats) };
+}
+
+/** A smallest or largest value that Postgres cannot keep is one that is not known: readers may only skip by what is known. */
+function withStorableStats(file: ManifestFile): ManifestFile {
+  const kept = (value: string | null | undefined) => (unstorable(value) === undefined ? value : null);
+  const columns = file.columns
+    .filter((column) => unstorable([column.name, column.type]) === undefined)
+    .map((column) => ({ ...column, min: kept(column.min), max: kept(column.max) }));
+  return { ...file, columns };
 }
 
 async function checkFile(store: ObjectStore, place: StagedPlace, file: ManifestFile): Promise<void> {

@@ -2,6 +2,7 @@
 import { type Progress, type Session, TraceError } from "@trace/contracts";
 import { type Database, newId } from "@trace/kit";
 import { sessionBeatMs, sessionTtlMs } from "./limits.ts";
+import { storableRecord, storableText } from "./rules/text.ts";
 import { beatSession, closeSession, leasesOfSession, openSession, saveProgress } from "./sql/statements.gen.ts";
 
 export function sessionOver(sessionId: string): TraceError {
@@ -24,7 +25,13 @@ export class Sessions {
 
   async open(worker: { worker: string; host: string; pid: number }): Promise<Session> {
     const sessionId = newId();
-    await this.#db.query(openSession, { public_id: sessionId, ...worker, ttl_ms: sessionTtlMs });
+    await this.#db.query(openSession, {
+      public_id: sessionId,
+      worker: storableText(worker.worker),
+      host: storableText(worker.host),
+      pid: worker.pid,
+      ttl_ms: sessionTtlMs,
+    });
     return { session_id: sessionId, ttl_ms: sessionTtlMs, beat_ms: sessionBeatMs };
   }
 
@@ -37,7 +44,8 @@ export class Sessions {
     const [session] = await this.#db.query(beatSession, { public_id: sessionId, ttl_ms: sessionTtlMs });
     if (session === undefined) throw sessionOver(sessionId);
     if (progress.length > 0) {
-      await this.#db.query(saveProgress, { session_id: session.session_id, progress: JSON.stringify(progress) });
+      const storable = progress.map((one) => ({ lease_no: one.lease_no, progress: storableRecord(one.progress) }));
+      await this.#db.query(saveProgress, { session_id: session.session_id, progress: JSON.stringify(storable) });
     }
     const rows = await this.#db.query(leasesOfSession, { session_id: session.session_id });
     const live = new Set(rows.map((row) => row.lease_no));

@@ -4,6 +4,7 @@ import {
   attemptSchema,
   type CreateTask,
   type ErrorRecord,
+  payloadBytesMax,
   type Task,
   TraceError,
   taskSchema,
@@ -11,10 +12,12 @@ import {
 } from "@trace/contracts";
 import { type Database, newId, type Queryable } from "@trace/kit";
 import { leaseLossesMax } from "./limits.ts";
+import { unstorable } from "./rules/text.ts";
 import {
   addTaskKeys,
   attemptsOfTask,
   createTasks,
+  dropTaskKeys,
   type FindJobsRow,
   type FindTaskRow,
   findJobs,
@@ -73,14 +76,19 @@ export class Tasks {
     const placed: Placed[] = [];
     for (const [index, item] of items.entries()) {
       const job = byName.get(`${item.dag}.${item.job}`);
-      if (job === undefined) answers[index] = { created: false, error: toErrorRecord(noSuchJob(item)) };
-      else placed.push({ index, item, job, id: newId() });
+      const fault = job === undefined ? noSuchJob(item) : faultOf(item);
+      if (job === undefined || fault !== undefined) {
+        answers[index] = { created: false, error: toErrorRecord(fault ?? noSuchJob(item)) };
+      } else placed.push({ index, item, job, id: newId() });
     }
-    const keyed = await this.#takeKeys(tx, placed, answers);
-    const free = await this.#takeOutputs(tx, keyed, answers);
+    const { mine, followers } = await this.#takeKeys(tx, placed, answers);
+    const free = await this.#takeOutputs(tx, mine, answers);
+    await this.#giveBackKeys(tx, mine, free);
     if (free.length > 0)
       await tx.query(createTasks, { tasks: JSON.stringify(free.map((p) => rowOf(p, orgId, runId))) });
     for (const { index, id } of free) answers[index] = { task_id: id, created: true };
+    // The same key again in the same call: answered as the first one was.
+    for (const { index, first } of followers) answers[index] = { ...answers[first.index], created: false };
     return answers;
   }
 
@@ -129,36 +137,54 @@ export class Tasks {
     });
   }
 
-  /** The first create with a key owns it; the others are answered with its task. */
-  async #takeKeys(tx: Queryable, placed: readonly Placed[], answers: CreateAnswer[]): Promise<Placed[]> {
-    const withKey = placed.filter(({ item }) => item.dedupe_key !== undefined);
-    if (withKey.length === 0) return [...placed];
+  /** The first create with a key owns it; the others are answered with its task, at once or after the first of this call. */
+  async #takeKeys(
+    tx: Queryable,
+    placed: readonly Placed[],
+    answers: CreateAnswer[],
+  ): Promise<{ mine: Placed[]; followers: { index: number; first: Placed }[] }> {
     const firsts = new Map<string, Placed>();
-    for (const one of withKey) {
-      const key = keyOf(one.job.job_id, one.item.dedupe_key ?? "");
-      if (!firsts.has(key)) firsts.set(key, one);
+    for (const one of placed) {
+      const key = keyOf(one);
+      if (key !== undefined && !firsts.has(key)) firsts.set(key, one);
     }
+    if (firsts.size === 0) return { mine: [...placed], followers: [] };
     const rows = [...firsts.values()].map(({ job, item, id }) => ({
       job_id: job.job_id,
-      dedupe_key: item.dedupe_key,
+      dedupe_key: item.dedupe_key ?? "",
       task_public_id: id,
     }));
     const won = new Set((await tx.query(addTaskKeys, { keys: JSON.stringify(rows) })).map((row) => row.task_public_id));
+    const taken = rows.filter((row) => !won.has(row.task_public_id));
     const owners = await tx.query(findTaskKeys, {
-      job_ids: rows.map((row) => row.job_id),
-      dedupe_keys: rows.map((row) => row.dedupe_key ?? ""),
+      job_ids: taken.map((row) => row.job_id),
+      dedupe_keys: taken.map((row) => row.dedupe_key),
     });
-    const ownerOf = new Map(owners.map((row) => [keyOf(row.job_id, row.dedupe_key), row.task_public_id]));
+    const ownerOf = new Map(owners.map((row) => [`${row.job_id}:${row.dedupe_key}`, row.task_public_id]));
     const mine: Placed[] = [];
+    const followers: { index: number; first: Placed }[] = [];
     for (const one of placed) {
-      if (one.item.dedupe_key === undefined || won.has(one.id)) {
-        mine.push(one);
-        continue;
+      const key = keyOf(one);
+      const first = key === undefined ? one : firsts.get(key);
+      if (key === undefined || won.has(one.id)) mine.push(one);
+      else if (first !== undefined && won.has(first.id)) followers.push({ index: one.index, first });
+      else {
+        const owner = ownerOf.get(key);
+        if (owner === undefined) throw new Error("a dedupe key was refused and has no owner");
+        answers[one.index] = { task_id: owner, created: false };
       }
-      const owner = ownerOf.get(keyOf(one.job.job_id, one.item.dedupe_key));
-      answers[one.index] = owner === undefined ? { created: false } : { task_id: owner, created: false };
     }
-    return mine;
+    return { mine, followers };
+  }
+
+  async #giveBackKeys(tx: Queryable, mine: readonly Placed[], free: readonly Placed[]): Promise<void> {
+    const created = new Set(free.map((one) => one.id));
+    const refused = mine.filter((one) => one.item.dedupe_key !== undefined && !created.has(one.id));
+    if (refused.length === 0) return;
+    await tx.query(dropTaskKeys, {
+      task_public_ids: refused.map((one) => one.id),
+      job_ids: [...new Set(refused.map((one) => one.job.job_id))],
+    });
   }
 
   /** One task per (job, output partition) is live; a second create is told which one. */
@@ -193,8 +219,35 @@ export interface ListQuery {
   readonly limit: number;
 }
 
-function keyOf(jobId: number, dedupeKey: string): string {
-  return `${jobId}:${dedupeKey}`;
+function keyOf({ job, item }: Placed): string | undefined {
+  return item.dedupe_key === undefined ? undefined : `${job.job_id}:${item.dedupe_key}`;
+}
+
+/** What the schema of the contract cannot say: what Postgres is able to keep. */
+function faultOf(item: Wanted): TraceError | undefined {
+  const refused = (detail: string, where: string) =>
+    new TraceError("TR-1002", { detail, where, fix: "correct this item and send it again; the others stand" });
+  const key = item.dedupe_key === undefined ? undefined : unstorable(item.dedupe_key);
+  if (key !== undefined) return refused(`the dedupe key cannot be kept: ${key}`, "dedupe_key");
+  const payload = unstorable(item.payload);
+  if (payload !== undefined) return refused(`the payload cannot be kept: ${payload}`, "payload");
+  const bytes = Buffer.byteLength(JSON.stringify(item.payload));
+  if (bytes > payloadBytesMax) {
+    return refused(`the payload is ${bytes} bytes of JSON; at most ${payloadBytesMax} are taken`, "payload");
+  }
+  if (item.run_at !== undefined && instantOf(item.run_at) === undefined) {
+    return refused(`run_at '${item.run_at}' is not between the years 1970 and 9999`, "run_at");
+  }
+  return undefined;
+}
+
+const firstYearMs = 0;
+const lastYearMs = Date.UTC(9999, 11, 31);
+
+/** In UTC as Postgres reads it, whatever offset it was written with. */
+function instantOf(time: string): string | undefined {
+  const ms = Date.parse(time);
+  return ms >= firstYearMs && ms <= lastYearMs ? new Date(ms).toISOString() : undefined;
 }
 
 function rowOf({ item, job, id }: Placed, orgId: number, runId: number | null) {
@@ -209,7 +262,7 @@ function rowOf({ item, job, id }: Placed, orgId: number, runId: number | null) {
     failures_max: job.failures_max,
     lease_losses_max: leaseLossesMax,
     timeout_ms: job.timeout_ms,
-    run_at: item.run_at ?? null,
+    run_at: item.run_at === undefined ? null : (instantOf(item.run_at) ?? null),
     output_partition: job.tracked ? wholePartition : null,
     payload: item.payload,
   };

@@ -33,7 +33,7 @@ export class ConfigReader {
       return bounds.min;
     }
     const value = Number(text);
-    if (Number.isInteger(value) && value >= bounds.min && value <= bounds.max) return value;
+    if (/^-?\d+$/.test(text) && Number.isSafeInteger(value) && value >= bounds.min && value <= bounds.max) return value;
     this.#problems.push(`${name} is '${text}', not a whole number from ${bounds.min} to ${bounds.max}`);
     return bounds.min;
   }

@@ -2,6 +2,10 @@
 
 /** A request must be received whole within this, milliseconds. */
 export const requestReceiveMs = 60_000;
+/** Of a body that is refused, this much more is taken and thrown away, bytes, while its sender finds the answer. */
+export const refusedBodyBytesMax = 1024 * 1024;
+/** A sender that goes on with a refused body is cut off after this, milliseconds. */
+export const refusedBodyMs = 2_000;
 /** An idle keep-alive connection is closed after this, milliseconds. */
 export const keepAliveMs = 30_000;
 /** Requests one listener works on at once; beyond it answers 503 with Retry-After. */

@@ -18,7 +18,16 @@ export interface LogOptions {
 }
 
 /** Names whose values never reach a log, at any of the first three depths. */
-const secretNames = ["token", "leaseToken", "secret", "password", "authorization", "secretAccessKey", "url.password"];
+const secretNames = [
+  "token",
+  "leaseToken",
+  "lease_token",
+  "secret",
+  "password",
+  "authorization",
+  "secretAccessKey",
+  "url.password",
+];
 const redactPaths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
 function serializeError(error: unknown): unknown {

@@ -37,8 +37,10 @@ export class Loop implements Service {
   }
 
   start(): Promise<void> {
-    this.#abort = new AbortController();
-    this.#running ??= this.#run();
+    if (this.#running === undefined) {
+      this.#abort = new AbortController();
+      this.#running = this.#run();
+    }
     return Promise.resolve();
   }
 

@@ -7,8 +7,15 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #prefix = "trace_";
 
+  readonly #scrapeFailures: Counter<"metric">;
+
   constructor(options: { role: string; processMetrics?: boolean }) {
     this.#registry.setDefaultLabels({ role: options.role });
+    this.#scrapeFailures = this.counter(
+      "scrape_failures_total",
+      "Metrics left out of a scrape, because they could not be asked",
+      ["metric"],
+    );
     if (options.processMetrics !== false) collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -31,6 +38,15 @@ export class Metrics {
     labelNames: readonly L[] = [],
     collect?: (gauge: Gauge<L>) => void | Promise<void>,
   ): Gauge<L> {
+    // What cannot be asked now (Postgres is away) is left out of this scrape; the rest of the page must not go with it.
+    const collected = async (gauge: Gauge<L>) => {
+      try {
+        await collect?.(gauge);
+      } catch {
+        gauge.reset();
+        this.#scrapeFailures.inc({ metric: name });
+      }
+    };
     return new Gauge({
       name: `${this.#prefix}${name}`,
       help,
@@ -40,7 +56,7 @@ export class Metrics {
         ? {}
         : {
             collect() {
-              return collect(this as unknown as Gauge<L>);
+              return collected(this as unknown as Gauge<L>);
             },
           }),
     });

@@ -15,7 +15,10 @@ export async function startAll(services: readonly Service[]): Promise<void> {
       await service.start();
       started.push(service);
     } catch (error) {
-      await stopAll(started);
+      // Why it did not start matters more than what then failed to stop; the latter travels beside it.
+      await stopAll(started).catch((stopping: unknown) => {
+        if (error instanceof Error) Object.assign(error, { stopping });
+      });
       throw error;
     }
   }

@@ -26,10 +26,13 @@ export class SecretFile {
 
   /** Newest first. Looks at the file's change time each call, one system call when nothing changed. */
   async lines(): Promise<readonly string[]> {
-    const { mtimeMs, ino } = await stat(this.#path);
-    const changed = `${mtimeMs}:${ino}`;
+    const { mtimeMs, ino, size } = await stat(this.#path);
+    const changed = `${mtimeMs}:${ino}:${size}`;
     if (changed !== this.#changed) {
-      this.#lines = (await readFile(this.#path, "utf8")).split("\n").filter((line) => line !== "");
+      this.#lines = (await readFile(this.#path, "utf8"))
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "");
       this.#changed = changed;
     }
     return this.#lines;

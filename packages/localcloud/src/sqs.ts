@@ -8,7 +8,7 @@
 import type { AddressInfo } from "node:net";
 import { TraceError } from "@trace/contracts";
 import type { Log, Service } from "@trace/kit";
-import { buildApp } from "fauxqs";
+import type { buildApp } from "fauxqs";
 import { deadLetterRetentionSeconds, queueReceivesMax } from "./limits.ts";
 import { cannotListen } from "./s3/configuration.ts";
 
@@ -66,6 +66,8 @@ export class SqsEndpoint implements Service {
 
   /** Listens and creates the queues, empty. Throws TR-6102 (cannot listen) or TR-6107 (a queue was refused). */
   async start(): Promise<void> {
+    // Loaded here: the supervisor imports this package too, and never runs the endpoint.
+    const { buildApp } = await import("fauxqs");
     const app = buildApp({ logger: false, defaultRegion: this.#options.region });
     app.addHook("onRequest", async (request, reply) => {
       const refusal = judgeCall(request.method, request.headers, this.#authority());

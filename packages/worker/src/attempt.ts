@@ -8,19 +8,20 @@ import {
   type ErrorRecord,
   fromErrorRecord,
   type Progress,
+  type ResolvedDataset,
   type StagedOutput,
   TraceError,
   toErrorRecord,
 } from "@trace/contracts";
-import type { Clock, Log, ObjectStore } from "@trace/kit";
-import type { TaskApi } from "./api.ts";
+import { backoffMs, type Clock, type Log, type ObjectStore } from "@trace/kit";
+import { isCode, type TaskApi } from "./api.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Completer } from "./completer.ts";
-import { progressCharsMax, timeoutMarginMsMax } from "./limits.ts";
+import { progressCharsMax, retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { Operator, OperatorContext, OperatorServices } from "./operators/operator.ts";
 import type { LeaseHolder, LiveSession } from "./session.ts";
-import type { Timers } from "./timers.ts";
+import { type Timers, wait } from "./timers.ts";
 import type { Workplace } from "./workplace.ts";
 
 /** What all attempts of a worker share. */
@@ -64,7 +65,8 @@ export class Attempt implements LeaseHolder {
     const key = `logs/${task.task_id}/${task.lease_no}.jsonl`;
     this.#taskLog = new AttemptLog({ store, bucket, key, clock, timers, log: this.#log });
     this.#claimSentAtMs = claimSentAtMs;
-    this.#endsAtMs = claimSentAtMs + task.timeout_ms - Math.min(timeoutMarginMsMax, task.timeout_ms / 10);
+    // The dispatcher keeps the lease a little longer, so that an attempt that timed out can still say so.
+    this.#endsAtMs = claimSentAtMs + task.timeout_ms;
   }
 
   /** Resolves when nothing of it is left. Never rejects. */
@@ -124,7 +126,7 @@ export class Attempt implements LeaseHolder {
   }
 
   #context(workDir: string): OperatorContext {
-    const { services, taskApi, timers } = this.#parts;
+    const { services, timers } = this.#parts;
     const { lease_token: token, ...task } = this.#task;
     const { signal } = this.#work;
     return {
@@ -133,12 +135,28 @@ export class Attempt implements LeaseHolder {
       services,
       signal,
       log: this.#taskLog,
-      inputs: async () => (await taskApi.resolveInputs({}, { token, signal })).datasets,
+      inputs: () => this.#resolveInputs(token),
       progress: (progress) => {
         this.progress = { ...progress, message: progress.message.slice(0, progressCharsMax) };
       },
       leftMs: () => Math.max(1, this.#endsAtMs - timers.monotonicMs()),
     };
+  }
+
+  /** A dispatcher that restarts must not cost an attempt: asks until it answers or the attempt ends. */
+  async #resolveInputs(token: string): Promise<readonly ResolvedDataset[]> {
+    const { services, taskApi, timers } = this.#parts;
+    const { signal } = this.#work;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return (await taskApi.resolveInputs({}, { token, signal })).datasets;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isCode(error, "TR-1007", "TR-1008", "TR-1009")) throw error;
+        if (tries === 0) this.#taskLog.warn("the dispatcher does not answer; waiting for it to name the inputs");
+      }
+      await wait(timers, backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, tries, services.random), signal);
+    }
   }
 
   /** What to tell the dispatcher; undefined when there is nobody to tell any more. */

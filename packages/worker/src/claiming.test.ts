@@ -54,7 +54,7 @@ describe("claiming tasks", () => {
     expect(said("receiving wake-ups works again")).toHaveLength(1);
     (await operator.nth(2)).end();
     await dispatcher.until("the third task", () => dispatcher.completed.size === 3);
-    expect(await bench.metrics()).toMatch(/trace_worker_receive_errors_total\{[^}]*\} [2-9]/);
+    expect(await bench.metrics()).toMatch(/trace_worker_receive_errors_total\{[^}]*\} ([2-9]|\d\d)/);
   });
 
   it("asks for the next tasks every few seconds while slots are free, wake-up or not", async () => {
@@ -134,6 +134,7 @@ describe("claiming tasks", () => {
     const { ids } = bench.wake([noopJob()]);
     await dispatcher.until("the old session closed", () => dispatcher.closed.length === 1);
     expect(dispatcher.closed).toEqual([dispatcher.opened[0]]);
+    await bench.passUntil("the task again", () => operator.started.length > 0);
     (await operator.nth(0)).end();
     await dispatcher.until("the task in a new session", () => dispatcher.completed.has(ids[0] ?? ""));
     expect(dispatcher.opened).toHaveLength(2);
@@ -157,6 +158,7 @@ describe("claiming tasks", () => {
     first.end();
     await dispatcher.until("the old session closed", () => dispatcher.closed.includes(dispatcher.opened[0] ?? ""));
     expect(first.context.signal.aborted).toBe(false);
+    await bench.passUntil("the other task", () => operator.started.length > 1);
     (await operator.nth(1)).end();
     await dispatcher.until("both done", () => dispatcher.completed.size === 2);
   });

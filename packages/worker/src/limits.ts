@@ -32,12 +32,6 @@ export const drainMsDefault = 25_000;
 export const drainMsMax = 840_000;
 /** After an abort an operator has this long to return before `stop` no longer waits for it, milliseconds. */
 export const abortGraceMs = 5_000;
-/**
- * An attempt is ended this much before its lease's hard end, so that its failure is recorded by the lease that it
- * belongs to and not refused as stale: the lesser of these milliseconds and a tenth of the timeout.
- */
-export const timeoutMarginMsMax = 2_000;
-
 /** The log of an attempt is stored at most this often while it grows, milliseconds. */
 export const logUploadEveryMs = 5_000;
 /** Storing the log is given up after this, milliseconds: a store that hangs must not hold up a result. */

@@ -33,7 +33,8 @@ async function processStart(pid: number): Promise<string | undefined> {
 /** Turns what a full or unusable disk says into an error of the catalogue; anything else comes back as it is. */
 export function workFolderError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
-  if (!["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO"].includes(code)) return error;
+  if (!["ENOSPC", "EDQUOT", "EROFS", "ENOTDIR", "EEXIST", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO"].includes(code))
+    return error;
   return new TraceError("TR-5012", {
     detail: `the worker cannot write in its work folder: ${code}`,
     where: path,

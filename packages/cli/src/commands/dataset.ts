@@ -62,13 +62,14 @@ function list(cli: Cli, datasets: readonly Dataset[]): void {
     return;
   }
   const nowMs = cli.io.clock.nowMs();
+  const wide = cli.outWidth >= 100;
   const { lines, hidden } = renderTable({
     columns: [
       { title: "dataset", whole: true },
       { title: "commit", align: "right" },
       { title: "rows", align: "right" },
       { title: "size", align: "right" },
-      { title: "columns", align: "right" },
+      ...(wide ? [{ title: "columns", align: "right" as const }] : []),
       { title: "committed", whole: true },
       { title: "made by" },
     ],
@@ -79,7 +80,7 @@ function list(cli: Cli, datasets: readonly Dataset[]): void {
         empty ? { text: "none", paint: cli.outColors.dim } : String(dataset.head),
         empty ? "" : count(dataset.rows),
         empty ? "" : bytes(dataset.bytes),
-        empty ? "" : count(dataset.schema.length),
+        ...(wide ? [empty ? "" : count(dataset.schema.length)] : []),
         dataset.committed_at === null ? "" : relative(dataset.committed_at, nowMs),
         dataset.producer === null ? "" : `${dataset.producer.dag}.${dataset.producer.job}`,
       ];

@@ -77,6 +77,7 @@ function answerCheck(cli: Cli, file: DagFile): void {
   const { green, bold } = cli.outColors;
   const parts = `${plural(dag.jobs.length, "job")}, ${plural(datasets.length, "dataset")}`;
   cli.print(`${green("ok")} ${printable(file.name)}: DAG ${bold(dag.dag)}, ${parts}`);
+  cli.say("");
   cli.sayNext([[cli.command("deploy", file.name), "make it current"]]);
 }
 
@@ -97,6 +98,7 @@ async function deploy(cli: Cli, file: DagFile): Promise<void> {
       cli.print(`${green("deployed")} DAG ${bold(answer.dag)} as ${version}: ${parts}`);
       for (const line of changeLines(before, file.dag.jobs)) cli.print(`  ${line}`);
     }
+    cli.say("");
     cli.sayNext([[cli.command("run", answer.dag), "run it now and watch"]]);
   });
 }

@@ -48,10 +48,17 @@ test("a list shows what a task does or why it ended, and how to get the next pag
   expect(code).toBe(0);
   const lines = stdout.trimEnd().split("\n");
   expect(lines).toHaveLength(3);
-  expect(lines[1]).toMatch(/^3f9ac01b22d4 {2}quakes .*running .* 10 s ago .* 2\.0 s/);
+  expect(lines[1]).toMatch(/^3f9ac01b22d4 {2}quakes\.ingest_quakes {2}running .* 10 s ago .* 2\.0 s/);
   expect(lines[2]).toContain("TR-5001");
   expect(stderr).toContain("2 tasks, and there are more");
   expect(stderr).toContain("trace task list --dag quakes --cursor c2");
+});
+
+test("a narrow terminal shows jobs whole and no beginnings of results", async () => {
+  const { stdout } = await harness({ columns: 80, env: { NO_COLOR: "1" } }).run("task", "list");
+  expect(stdout).toContain("quakes.ingest_quakes");
+  expect(stdout).not.toContain("…");
+  for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
 });
 
 test("without a terminal, ids are whole", async () => {
@@ -70,7 +77,7 @@ test("an empty list says what fills it, on standard error", async () => {
   const { code, stdout, stderr } = await harness().run("task", "list");
   if (page !== undefined) stack.answers.listTasks = page;
   expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-  expect(stderr).toContain("trace run '<dag>'");
+  expect(stderr).toContain("trace run <dag>");
 });
 
 test("show tells of each attempt what, where, why and the fix", async () => {

@@ -115,28 +115,28 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
   const nowMs = cli.io.clock.nowMs();
   const palette = cli.outColors;
   const wide = !cli.io.stdout.isTTY || cli.outWidth >= 120;
+  // What a narrow terminal leaves of a result says nothing; `task show` has it whole.
+  const results = cli.outWidth >= 100;
   const { lines } = renderTable({
     columns: [
       { title: "task", whole: true },
-      { title: "dag" },
       { title: "job" },
       { title: "state", whole: true },
       { title: "try", align: "right" },
       { title: "created", whole: true },
       { title: "took", align: "right" },
-      { title: "result" },
+      ...(results ? [{ title: "result" }] : []),
     ],
     rows: page.tasks.map((task) => {
       const took = elapsedMs(task, nowMs);
       return [
         wide ? task.task_id : shortTaskId(task.task_id),
-        task.dag,
-        task.job,
+        `${task.dag}.${task.job}`,
         { text: task.state, paint: paintOfState(task.state, palette) },
         String(task.attempt),
         relative(task.created_at, nowMs),
         took === undefined ? "" : duration(took),
-        happened(task),
+        ...(results ? [happened(task)] : []),
       ];
     }),
     width: cli.outWidth,

@@ -95,6 +95,9 @@ function postgresAnswers(server: PostgresEndpoint, signal: AbortSignal): Promise
   });
 }
 
+const noWorker =
+  "tasks wait until there is one: 'trace up' runs one; its log says why it is gone ('logs' in the state folder)";
+
 async function api(world: DoctorWorld): Promise<NamedFinding[]> {
   const system = await world.withClient((client) => client.getSystem({}));
   const { workers, queues, outbox } = system;
@@ -103,7 +106,7 @@ async function api(world: DoctorWorld): Promise<NamedFinding[]> {
   const work = `${plural(workers.length, "worker")}, ${plural(waiting, "task")} waiting, ${count(running)} running`;
   return [
     { name: "user api", ...ok(`version ${system.version}, schema ${system.schema_version}; the token works`) },
-    { name: "workers", ...(workers.length > 0 ? ok(work) : warn(work, `tasks wait until one is there: ${restart}`)) },
+    { name: "workers", ...(workers.length > 0 ? ok(work) : warn(work, noWorker)) },
     { name: "outbox", ...judgeOutbox(outbox) },
   ];
 }

@@ -93,6 +93,11 @@ function noteOf(task: Task, standing: Standing, nowMs: number): string {
   }
 }
 
+/** Never in milliseconds: a unit that changes while one looks reads as a jump. */
+function clockText(ms: number): string {
+  return ms < 999.5 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
+}
+
 interface Row {
   readonly mark: string;
   readonly paint: Paint;
@@ -112,7 +117,7 @@ function rowsOf(run: Run, options: ViewOptions): Row[] {
       job: task.job,
       standing,
       attempt: task.attempt > 1 ? `attempt ${task.attempt}` : "",
-      elapsed: elapsed === undefined || standing === "retrying" ? "" : duration(elapsed),
+      elapsed: elapsed === undefined || standing === "retrying" ? "" : clockText(elapsed),
       note: noteOf(task, standing, options.nowMs),
     };
   });

@@ -1,4 +1,5 @@
 /** Reads the small files that a command depends on, bounded, and says which one is the trouble. */
+import { constants, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { type ErrorCode, TraceError } from "@trace/contracts";
 import { settingsBytesMax } from "../limits.ts";
@@ -31,19 +32,27 @@ export function systemReason(error: unknown): string {
   }
 }
 
+function kindOf(found: Stats): string {
+  if (found.isDirectory()) return "a folder";
+  if (found.isFIFO()) return "a pipe";
+  return found.isSocket() ? "a socket" : "a device";
+}
+
 /** Text of at most `bytesMax` bytes. Throws `fault.code`. */
 export async function readSmallFile(path: string, fault: FileFault, bytesMax = settingsBytesMax): Promise<string> {
   const failed = (why: string, cause?: unknown) =>
     new TraceError(fault.code, { detail: `${fault.what} cannot be read`, where: path, why, fix: fault.fix, cause });
   let file: Awaited<ReturnType<typeof open>>;
   try {
-    file = await open(path, "r");
+    // Without blocking: a pipe that nobody writes to would be waited for, without a word and without end.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw failed(systemReason(error), error);
   }
   try {
-    const { size } = await file.stat();
-    if (size > bytesMax) throw failed(`it is ${size} bytes long; at most ${bytesMax} are read`);
+    const found = await file.stat();
+    if (!found.isFile()) throw failed(`it is ${kindOf(found)}, not a plain file`);
+    if (found.size > bytesMax) throw failed(`it is ${found.size} bytes long; at most ${bytesMax} are read`);
     return await file.readFile("utf8");
   } catch (error) {
     throw error instanceof TraceError ? error : failed(systemReason(error), error);

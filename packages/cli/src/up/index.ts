@@ -1,31 +1,23 @@
 /** `trace up`, `trace start` and one command per role. */
 import type { Command } from "commander";
-import { Cli, type GlobalOptions } from "../cli.ts";
+import { Cli } from "../cli.ts";
 import { examples, wholeNumber } from "../commands/arguments.ts";
-import { fail } from "../failure.ts";
+import { globalOptionsOf } from "../globals.ts";
 import { processIo } from "../io.ts";
-import { type RoleName, roleNames, runRoleProcess } from "./roles.ts";
+import type { RoleName } from "./roles.ts";
 import type { StartOptions } from "./start.ts";
 import type { UpOptions } from "./up.ts";
 
 const slotsMax = 256;
 
-/** Runs a command that lives as long as its stack, and turns how it ended into the exit code of the process. */
+/** The roles that run as processes of their own. Listed here, since loading what they are made of takes half a second. */
+const roleNames: readonly RoleName[] = ["dispatcher", "worker", "localcloud"];
+
+/** Runs a command that lives as long as its stack, with the exit code it ends with. */
 async function foreground(command: Command, work: (cli: Cli) => Promise<void>): Promise<void> {
-  const options = command.optsWithGlobals<GlobalOptions>();
-  const flags = {
-    ...options,
-    json: options.json === true,
-    quiet: options.quiet === true,
-    debug: options.debug === true,
-  };
-  const cli = new Cli(processIo(process.env), flags);
-  try {
-    await work(cli);
-    process.exitCode = cli.exitCode;
-  } catch (error) {
-    process.exitCode = fail(cli, error);
-  }
+  const cli = new Cli(processIo(process.env), globalOptionsOf(command));
+  await work(cli);
+  process.exitCode = cli.exitCode;
 }
 
 function stackOptions(command: Command): Command {
@@ -77,6 +69,7 @@ function registerRole(program: Command, role: RoleName): void {
       `Runs the ${role} role until SIGTERM. It is configured by environment variables; 'trace up' sets them.`,
     )
     .action(async () => {
+      const { runRoleProcess } = await import("./roles.ts");
       // A role has said why in its log; nothing may keep the process alive once it has stopped.
       process.exit(await runRoleProcess(role, process.env));
     });

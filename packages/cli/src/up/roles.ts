@@ -15,8 +15,7 @@ import {
 import { roleStopMsMax, wakeupVisibilitySeconds } from "./limits.ts";
 import { buckets } from "./secrets.ts";
 
-export const roleNames = ["dispatcher", "worker", "localcloud"] as const;
-export type RoleName = (typeof roleNames)[number];
+export type RoleName = "dispatcher" | "worker" | "localcloud";
 
 interface Built {
   readonly service: Service;

@@ -26,6 +26,7 @@ import {
   preferredPorts,
   roleReadyMsMax,
   roleStopMsMax,
+  smallProcessFlags,
   workerTokenRotationMs,
 } from "./limits.ts";
 import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets, type WorkerTokenFiles } from "./secrets.ts";
@@ -206,7 +207,7 @@ export class Stack implements Service {
     return {
       name,
       command: process.execPath,
-      args: [mainFile, name],
+      args: [...(name === "dispatcher" ? [] : smallProcessFlags), mainFile, name],
       // Nothing is inherited but what is named here: a role must not see the shell's secrets.
       env: { ...Object.fromEntries(passed), ...env, TRACE_OPS_PORT: String(opsPort), TRACE_LOG_PRETTY: "0" },
       readyUrl: `${url(opsPort)}/readyz`,

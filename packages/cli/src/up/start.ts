@@ -106,12 +106,9 @@ async function report(cli: Cli, stack: Stack, tookMs: number): Promise<void> {
   const memory = await stack.memory();
   const state = diskUsage([cli.state.dir, ...stack.folders]);
   const programs = diskUsage([join(checkout, "node_modules"), join(checkout, ".cache")]);
-  const parts = [
-    `${duration(tookMs)} from start to result`,
-    memory === undefined ? undefined : `memory at rest ${bytes(memory)} (PSS)`,
-    `disk ${bytes(state + programs)}: dependencies ${bytes(programs)}, data ${bytes(state)}`,
-  ];
-  cli.say("", dim(parts.filter((part) => part !== undefined).join(" · ")));
+  cli.say("", dim(`${duration(tookMs)} from start to result`));
+  if (memory !== undefined) cli.say(dim(`memory at rest ${bytes(memory)} (proportional set size of all processes)`));
+  cli.say(dim(`disk ${bytes(state + programs)}: dependencies ${bytes(programs)}, data ${bytes(state)}`));
 }
 
 function next(): [string, string][] {

@@ -36,7 +36,7 @@ export const csvOptionsSchema = z.strictObject({
   header: z.boolean().optional(),
   delimiter: storableText(1).optional(),
   quote: z.string().max(1).refine(storable).optional(),
-  nullText: z.string().max(csvNullTextCharsMax).refine(storable).optional(),
+  null_text: z.string().max(csvNullTextCharsMax).refine(storable).optional(),
 });
 export type CsvOptions = z.infer<typeof csvOptionsSchema>;
 
@@ -56,7 +56,7 @@ export const ingestSourceSchema = z.discriminatedUnion("kind", [
 ]);
 export type IngestSource = z.infer<typeof ingestSourceSchema>;
 
-export const noopConfigSchema = z.strictObject({ durationMs: z.int().min(0).max(noopDurationMsMax) });
+export const noopConfigSchema = z.strictObject({ duration_ms: z.int().min(0).max(noopDurationMsMax) });
 export type NoopConfig = z.infer<typeof noopConfigSchema>;
 
 export const ingestConfigSchema = z.strictObject({
@@ -83,7 +83,7 @@ const jobParts = {
   outputs: z.array(jobOutputSchema).max(jobOutputsMax),
   /** Failed attempts that are tried again; attempts are one more. */
   retries: z.int().min(0).max(jobRetriesMax),
-  timeoutMs: z.int().min(jobTimeoutMsMin).max(jobTimeoutMsMax),
+  timeout_ms: z.int().min(jobTimeoutMsMin).max(jobTimeoutMsMax),
 };
 
 export const noopJobSchema = z.strictObject({

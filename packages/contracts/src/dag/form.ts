@@ -24,7 +24,7 @@ import {
 } from "./limits.ts";
 import {
   columnTypePattern,
-  durationMs,
+  duration_ms,
   durationPattern,
   pathFault,
   sourceFormats,
@@ -79,7 +79,7 @@ const time = (place: string, minMs: number, maxMs: number) =>
     .string()
     .regex(durationPattern)
     .refine((value) => {
-      const ms = durationMs(value);
+      const ms = duration_ms(value);
       return ms !== undefined && ms >= minMs && ms <= maxMs;
     })
     .meta(words(place));

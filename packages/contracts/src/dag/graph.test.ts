@@ -11,7 +11,7 @@ const sql = (name: string, inputs: string[], output: string): DagDefinition["job
   inputs,
   outputs: [{ dataset: output, strategy: "replace" }],
   retries: 2,
-  timeoutMs: 1_000,
+  timeout_ms: 1_000,
   config: { sql: "x" },
 });
 

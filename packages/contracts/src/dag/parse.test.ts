@@ -70,7 +70,7 @@ jobs:
             inputs: [],
             outputs: [{ dataset: "quakes", strategy: "replace" }],
             retries: 2,
-            timeoutMs: 300_000,
+            timeout_ms: 300_000,
             config: {
               source: { kind: "file", path: "earthquakes.json", format: "geojson", columns: { id: "VARCHAR" } },
             },
@@ -81,7 +81,7 @@ jobs:
             inputs: ["quakes"],
             outputs: [{ dataset: "quake_summary", strategy: "replace" }],
             retries: 0,
-            timeoutMs: 600_000,
+            timeout_ms: 600_000,
             config: { sql: "select region, count(*) as n\nfrom quakes group by all" },
           },
           {
@@ -90,8 +90,8 @@ jobs:
             inputs: ["quake_summary"],
             outputs: [],
             retries: 2,
-            timeoutMs: 600_000,
-            config: { durationMs: 250 },
+            timeout_ms: 600_000,
+            config: { duration_ms: 250 },
           },
         ],
       },

@@ -12,7 +12,7 @@ import { jobRetriesDefault, jobTimeoutMsDefault } from "./limits.ts";
 import type { ReadResult } from "./read.ts";
 import { readYaml } from "./read.ts";
 import { checkGraph, checkJobRules, mentionsOf, sourceFormatOf } from "./rules.ts";
-import { durationMs, sourceFormats } from "./text.ts";
+import { duration_ms, sourceFormats } from "./text.ts";
 
 export type DagParseResult =
   | { readonly ok: true; readonly dag: DagDefinition; readonly contentHash: string; readonly warnings: Diagnostic[] }
@@ -101,10 +101,10 @@ function toJob(name: string, value: unknown): JobDefinition {
       typeof output === "string" ? { dataset: output, strategy: "replace" as const } : output,
     ),
     retries: form.retries ?? jobRetriesDefault,
-    timeoutMs: durationMs(form.timeout ?? "") ?? jobTimeoutMsDefault,
+    timeout_ms: duration_ms(form.timeout ?? "") ?? jobTimeoutMsDefault,
   };
   if (form.operator === "noop") {
-    return { ...shared, operator: "noop", config: { durationMs: durationMs(form.duration ?? "") ?? 0 } };
+    return { ...shared, operator: "noop", config: { duration_ms: duration_ms(form.duration ?? "") ?? 0 } };
   }
   if (form.operator === "sql") return { ...shared, operator: "sql", config: { sql: form.sql.trim() } };
   const config = { source: toSource(form.source), ...(form.sql === undefined ? {} : { sql: form.sql.trim() }) };
@@ -129,6 +129,6 @@ function toCsv(form: {
   quote?: string | undefined;
   null_text?: string | undefined;
 }): CsvOptions {
-  const { null_text: nullText, ...others } = form;
-  return Object.fromEntries(Object.entries({ ...others, nullText }).filter(([, value]) => value !== undefined));
+  const { null_text: null_text, ...others } = form;
+  return Object.fromEntries(Object.entries({ ...others, null_text }).filter(([, value]) => value !== undefined));
 }

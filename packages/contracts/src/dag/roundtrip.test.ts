@@ -24,7 +24,7 @@ const source: fc.Arbitrary<IngestSource> = fc
     path: fc.stringMatching(/^[A-Za-z0-9 _#-]{1,10}(\/[a-z0-9]{1,5}){0,2}$/).filter((path) => path.trim() !== ""),
     csv: fc.option(
       fc.record(
-        { header: fc.boolean(), delimiter: character, quote: fc.constantFrom('"', ""), nullText: words },
+        { header: fc.boolean(), delimiter: character, quote: fc.constantFrom('"', ""), null_text: words },
         { requiredKeys: [] },
       ),
       { nil: undefined },
@@ -56,8 +56,8 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
         operator: fc.constantFrom("noop" as const, "ingest" as const, "sql" as const),
         inputs: fc.array(fc.nat(), { maxLength: 4 }),
         retries: fc.nat(20),
-        timeoutMs: fc.integer({ min: 1_000, max: 86_400_000 }),
-        durationMs: fc.nat(86_400_000),
+        timeout_ms: fc.integer({ min: 1_000, max: 86_400_000 }),
+        duration_ms: fc.nat(86_400_000),
         sql,
         withSql: fc.boolean(),
         source,
@@ -74,10 +74,10 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
         name: job.name,
         ...(job.description === undefined ? {} : { description: job.description }),
         retries: job.retries,
-        timeoutMs: job.timeoutMs,
+        timeout_ms: job.timeout_ms,
       };
       if (job.operator === "noop") {
-        return { ...shared, operator: "noop", inputs, outputs: [], config: { durationMs: job.durationMs } };
+        return { ...shared, operator: "noop", inputs, outputs: [], config: { duration_ms: job.duration_ms } };
       }
       known.push(output.dataset);
       if (job.operator === "sql") {
@@ -97,16 +97,16 @@ function printDag(dag: DagDefinition): string {
 }
 
 function jobForm(job: Omit<JobDefinition, "name">): Record<string, unknown> {
-  const { timeoutMs, config, ...shared } = job;
-  const form: Record<string, unknown> = { ...shared, timeout: `${timeoutMs}ms` };
-  if ("durationMs" in config) form.duration = `${config.durationMs}ms`;
+  const { timeout_ms, config, ...shared } = job;
+  const form: Record<string, unknown> = { ...shared, timeout: `${timeout_ms}ms` };
+  if ("duration_ms" in config) form.duration = `${config.duration_ms}ms`;
   if ("sql" in config) form.sql = config.sql;
   if ("source" in config) {
     const { kind: _kind, csv, ...rest } = config.source;
     const where = "path" in rest ? { file: rest.path } : { url: rest.url };
-    const { nullText, ...options } = csv ?? {};
+    const { null_text, ...options } = csv ?? {};
     const csvForm =
-      csv === undefined ? {} : { csv: nullText === undefined ? options : { ...options, null_text: nullText } };
+      csv === undefined ? {} : { csv: null_text === undefined ? options : { ...options, null_text: null_text } };
     form.source = {
       ...where,
       format: rest.format,

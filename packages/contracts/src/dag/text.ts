@@ -19,7 +19,7 @@ const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 export const durationPattern = /^\d{1,9}(ms|s|m|h|d)$/;
 
 /** Milliseconds of `250ms`, `30s`, `10m`, `2h`, `1d`; undefined for anything else. */
-export function durationMs(text: string): number | undefined {
+export function duration_ms(text: string): number | undefined {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
   if (match === null) return undefined;
   return Number(match[1]) * unitsMs[match[2] as keyof typeof unitsMs];
@@ -45,10 +45,15 @@ export function formatOfPath(path: string): SourceFormat | undefined {
 
 /** Why a text cannot be the URL of a source, or undefined when it can. Whether its address is public is asked later. */
 export function urlFault(text: string): { message: string; suggestion?: string } | undefined {
-  if (!URL.canParse(text)) return { message: "must be a whole URL such as https://example.com/data.csv" };
+  if (!URL.canParse(text)) {
+    return { message: "must be a whole URL", suggestion: "write it like https://example.com/data.csv" };
+  }
   const url = new URL(text);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
-    return { message: `must start with https:// or http://, not ${url.protocol}` };
+    return {
+      message: `must start with https:// or http://, not ${url.protocol}`,
+      suggestion: "use an https:// URL; a file of this machine stands under 'file', by its path",
+    };
   }
   if (url.username !== "" || url.password !== "" || /^https?:[/\\]*[^/\\?#]*@/i.test(text)) {
     return {

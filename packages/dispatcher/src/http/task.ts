@@ -2,16 +2,22 @@
 import { leaseTokenSchema, type taskRoutes } from "@trace/contracts";
 import type { Authenticate, Database, Handlers } from "@trace/kit";
 import type { Claims } from "../claims.ts";
+import { stale } from "../completions.ts";
 import type { Datasets } from "../datasets.ts";
-import { decodeToken } from "../rules/token.ts";
-import { type DescribeLeasesRow, describeLeases, saveProgress } from "../sql/statements.gen.ts";
+import { storableRecord } from "../rules/text.ts";
+import { decodeToken, leaseNoOf, sha256Of } from "../rules/token.ts";
+import { type DescribeLeasesRow, describeLeases, findAttempts, saveProgress } from "../sql/statements.gen.ts";
 
-/** Only a live lease opens the task API: an attempt that lost it learns so at its next call. */
+/** Only a live lease opens the task API: an attempt that lost it learns so at its next call, by TR-3001. */
 export function taskAuthentication(db: Database): Authenticate<DescribeLeasesRow> {
   return async (bearer) => {
     if (!leaseTokenSchema.safeParse(bearer).success) return undefined;
-    const [lease] = await db.query(describeLeases, { tokens: [decodeToken(bearer)] });
-    return lease?.live ? lease : undefined;
+    const token = decodeToken(bearer);
+    const [lease] = await db.query(describeLeases, { tokens: [token] });
+    if (lease?.live) return lease;
+    const ended = await db.query(findAttempts, { lease_nos: [leaseNoOf(token)] });
+    if (lease === undefined && !ended.some((attempt) => attempt.token_sha256.equals(sha256Of(token)))) return undefined;
+    throw stale();
   };
 }
 
@@ -27,7 +33,7 @@ export function taskHandlers(
     },
     resolveInputs: async (_, lease) => ({ datasets: await datasets.resolveForLease(lease.lease_no) }),
     reportProgress: async ({ body }, lease) => {
-      const progress = JSON.stringify([{ lease_no: lease.lease_no, progress: body }]);
+      const progress = JSON.stringify([{ lease_no: lease.lease_no, progress: storableRecord(body) }]);
       await db.query(saveProgress, { session_id: lease.session_id, progress });
       return {};
     },

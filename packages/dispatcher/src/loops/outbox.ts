@@ -27,14 +27,14 @@ export interface OutboxOptions {
   /** SQS queue name by queue id. */
   readonly queueName: (queueId: number) => string;
   readonly log: Log;
-  onSent(messages: number): void;
+  onSent(rows: number): void;
   onPaused(paused: boolean): void;
 }
 
 const lane = "sqs";
 
 export class OutboxLane {
-  /** Emitted when messages were sent and their rows are gone. */
+  /** Emitted when messages were sent and their rows are gone: how many rows. */
   readonly sent = new TestSignal<number>("outbox sent");
   readonly loop: Loop;
   readonly #options: OutboxOptions;
@@ -69,12 +69,14 @@ export class OutboxLane {
     const byQueue = new Map<number, ReadOutboxRow[]>();
     for (const row of rows) byQueue.set(row.queue_id, [...(byQueue.get(row.queue_id) ?? []), row]);
     for (const [queueId, queued] of byQueue) {
+      let refused: ReadonlyMap<string, string>;
       try {
-        await this.#send(queueId, queued);
+        refused = await this.#send(queueId, queued);
       } catch (error) {
         this.#pause(error);
         return "idle";
       }
+      await this.#settle(queued, refused);
     }
     if (this.#pauses > 0) {
       this.#pauses = 0;
@@ -111,39 +113,49 @@ export class OutboxLane {
     }
   }
 
-  async #send(queueId: number, rows: readonly ReadOutboxRow[]): Promise<void> {
+  /** Sends the rows' ids, merged. Returns the ids of messages that SQS refused, with its reason; throws when SQS is away. */
+  async #send(queueId: number, rows: readonly ReadOutboxRow[]): Promise<ReadonlyMap<string, string>> {
     const name = this.#options.queueName(queueId);
     const ids = [...new Set(rows.flatMap((row) => row.task_ids))];
-    const bodies: string[] = [];
+    const messages: Wakeup[] = [];
     for (let from = 0; from < ids.length; from += wakeupTaskIdsMax) {
-      const wakeup: Wakeup = { queue: name, task_ids: ids.slice(from, from + wakeupTaskIdsMax) };
-      bodies.push(JSON.stringify(wakeup));
+      messages.push({ queue: name, task_ids: ids.slice(from, from + wakeupTaskIdsMax) });
     }
-    let blamed: string | undefined;
-    for (let from = 0; from < bodies.length; from += sqsBatchMax) {
-      const reasons = await this.#options.queue.send(`trace-${name}`, bodies.slice(from, from + sqsBatchMax));
-      blamed ??= reasons.find((reason) => reason !== undefined);
+    const refused = new Map<string, string>();
+    for (let from = 0; from < messages.length; from += sqsBatchMax) {
+      const batch = messages.slice(from, from + sqsBatchMax);
+      const reasons = await this.#options.queue.send(
+        `trace-${name}`,
+        batch.map((message) => JSON.stringify(message)),
+      );
+      for (const [index, reason] of reasons.entries()) {
+        if (reason !== undefined) for (const id of batch[index]?.task_ids ?? []) refused.set(id, reason);
+      }
     }
-    if (blamed !== undefined) {
-      await this.#blame(rows, blamed);
-      return;
-    }
-    await this.#options.db.query(deleteOutbox, { outbox_ids: rows.map((row) => row.outbox_id) });
-    this.#options.onSent(bodies.length);
-    this.sent.emit(bodies.length);
+    return refused;
   }
 
-  async #blame(rows: readonly ReadOutboxRow[], reason: string): Promise<void> {
-    for (const row of rows) {
-      const [tried] = await this.#options.db.query(blameOutbox, {
-        outbox_id: row.outbox_id,
-        error: reason.slice(0, 1_000),
-        tries_max: outboxTriesMax,
-      });
-      const fields = { outboxId: row.outbox_id, tries: tried?.tries, reason };
-      if (tried?.failed) this.#options.log.error(fields, "an outbox row was refused too often and is kept as failed");
-      else this.#options.log.warn(fields, "an outbox row was refused");
-    }
+  /** Rows whose messages were taken go; the others, and only they, are blamed. */
+  async #settle(rows: readonly ReadOutboxRow[], refused: ReadonlyMap<string, string>): Promise<void> {
+    const blamed = rows.filter((row) => row.task_ids.some((id) => refused.has(id)));
+    const taken = rows.filter((row) => !blamed.includes(row));
+    for (const row of blamed)
+      await this.#blame(row, refused.get(row.task_ids.find((id) => refused.has(id)) ?? "") ?? "");
+    if (taken.length === 0) return;
+    await this.#options.db.query(deleteOutbox, { outbox_ids: taken.map((row) => row.outbox_id) });
+    this.#options.onSent(taken.length);
+    this.sent.emit(taken.length);
+  }
+
+  async #blame(row: ReadOutboxRow, reason: string): Promise<void> {
+    const [tried] = await this.#options.db.query(blameOutbox, {
+      outbox_id: row.outbox_id,
+      error: reason.slice(0, 1_000),
+      tries_max: outboxTriesMax,
+    });
+    const fields = { outboxId: row.outbox_id, tries: tried?.tries, reason };
+    if (tried?.failed) this.#options.log.error(fields, "an outbox row was refused too often and is kept as failed");
+    else this.#options.log.warn(fields, "an outbox row was refused");
   }
 
   #pause(error: unknown): void {

@@ -13,8 +13,10 @@ export function decodeToken(text: string): Buffer {
   return Buffer.from(text, "base64url");
 }
 
+/** 0, which no lease has, for a guess beyond what lease numbers reach. */
 export function leaseNoOf(token: Buffer): number {
-  return Number(token.readBigInt64BE(0));
+  const leaseNo = Number(token.readBigInt64BE(0));
+  return Number.isSafeInteger(leaseNo) && leaseNo > 0 ? leaseNo : 0;
 }
 
 export function sha256Of(data: Buffer | string): Buffer {

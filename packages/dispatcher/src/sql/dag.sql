@@ -1,3 +1,9 @@
+-- name: lockDeploys
+-- params: org_id
+-- Deploys of an organisation take turns: two new DAGs that write one dataset must see each other. NO KEY: rows that
+-- reference the organisation do not wait.
+select org_id from orgs where org_id = $1 for no key update;
+
 -- name: lockDag
 -- params: org_id, name
 -- Makes the DAG when it is new; either way holds its row, so that two deploys of one DAG take turns.

@@ -2,10 +2,11 @@
 -- params: generation_ids
 -- notnull: committed_at
 -- Commits to one dataset queue here for one commit's time. The time is read when every lock is held and is later than
--- the last commit of each of them, so commit times strictly increase and one call's commits share one.
+-- the last commit of each of them, so commit times strictly increase and one call's commits share one. NO KEY: a claim
+-- that pins a generation references its row, and must never wait for a commit.
 with held as materialized (
   select generation_id, number, head_commit, head_committed_at from generations
-   where generation_id = any ($1::bigint[]) order by generation_id for update
+   where generation_id = any ($1::bigint[]) order by generation_id for no key update
 )
 select coalesce(json_agg(json_build_object('generation_id', generation_id, 'number', number, 'head_commit', head_commit)), '[]'::json) as heads,
        greatest(clock_timestamp(), max(head_committed_at) + interval '1 microsecond')::text as committed_at

@@ -20,15 +20,22 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
 -- name: lockExpiredLeases
 -- params: limit
 -- notnull: past_deadline
--- Leases past their deadline or of a session that is over. One being completed right now is locked and skipped; the next
--- pass finds it gone.
+-- Leases past their deadline or of a session that is closed (expireSessions closes those that stopped beating, under
+-- their row's lock; judging expires_at here, by a snapshot, could reap under a session that has just beaten). One being
+-- completed right now is locked and skipped; the next pass finds it gone. Two index scans, so that a pass costs what it
+-- finds and not what is alive.
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,
-       (l.deadline <= clock_timestamp() and s.closed_at is null) as past_deadline
+       (l.deadline <= now() and s.closed_at is null) as past_deadline
   from leases l
   join sessions s on s.session_id = l.session_id
   join tasks t on t.task_id = l.task_id
- where l.deadline <= clock_timestamp() or s.closed_at is not null or s.expires_at <= clock_timestamp()
+ where l.token = any (array(
+         (select o.token from leases o where o.deadline <= now() order by o.deadline limit $1)
+         union all
+         (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o
+           where c.closed_at is not null limit $1)))
+   and (l.deadline <= now() or s.closed_at is not null)
  order by l.lease_no
  limit $1
    for update of l skip locked;

@@ -59,9 +59,12 @@ select q.queue_id, q.name,
 
 -- name: oldestReady
 -- params: queue_id, older_than_ms, limit
--- For the reconciler: the longest waiting tasks of a queue whose wake-ups must have been lost.
+-- For the reconciler: the longest waiting tasks of a queue whose wake-ups must have been lost. None while the outbox still
+-- has something to say to the queue, or while no worker lives who could hear it: rows and messages would only pile up.
 select t.public_id
   from ready r join tasks t on t.task_id = r.task_id
  where r.queue_id = $1 and r.run_at <= now() - $2::bigint * interval '1 ms' and r.ready_at <= now() - $2::bigint * interval '1 ms'
+   and exists (select 1 from sessions s where s.closed_at is null and s.expires_at > now())
+   and not exists (select 1 from outbox o where o.lane = 'sqs' and o.queue_id = $1 and o.due_at <= now())
  order by r.priority, r.run_at, r.task_id
  limit $3;

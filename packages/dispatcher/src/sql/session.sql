@@ -19,7 +19,8 @@ returning s.session_id;
 
 -- name: leasesOfSession
 -- params: session_id
-select lease_no from leases where session_id = $1;
+-- A lease past its deadline is stale, reaped or not, so a beat does not count it as live.
+select lease_no from leases where session_id = $1 and deadline > clock_timestamp();
 
 -- name: saveProgress
 -- params: session_id, progress

@@ -145,6 +145,18 @@ export const describeLeases: Statement<DescribeLeasesParams, DescribeLeasesRow> 
   text: "select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.public_id, t.org_id, t.job_id, t.dag_version_id, t.payload,\n       t.timeout_ms, r.public_id as run_public_id, d.name as dag, jv.definition,\n       (l.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'generation_id', g.generation_id) order by ds.name)\n                   from attempt_inputs ai\n                   join generations g on g.generation_id = ai.generation_id\n                   join datasets ds on ds.dataset_id = g.dataset_id\n                  where ai.lease_no = l.lease_no), '[]'::json) as inputs,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation_id', g.generation_id, 'storage_id', g.storage_id) order by ds.name)\n                   from job_outputs jo\n                   join datasets ds on ds.dataset_id = jo.dataset_id\n                   join generations g on g.generation_id = ds.current_generation_id\n                  where jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id), '[]'::json) as outputs\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n  join dag_versions v on v.dag_version_id = t.dag_version_id\n  join dags d on d.dag_id = v.dag_id\n  join job_versions jv on jv.dag_version_id = t.dag_version_id and jv.job_id = t.job_id\n  left join runs r on r.run_id = t.run_id\n where l.token = any ($1::bytea[])\n order by l.lease_no",
 };
 
+export interface LockDeploysParams {
+  readonly org_id: number;
+}
+export interface LockDeploysRow {
+  readonly org_id: number;
+}
+export const lockDeploys: Statement<LockDeploysParams, LockDeploysRow> = {
+  name: "lockDeploys",
+  params: ["org_id"],
+  text: "select org_id from orgs where org_id = $1 for no key update",
+};
+
 export interface LockDagParams {
   readonly org_id: number;
   readonly name: string;
@@ -351,7 +363,7 @@ export interface LockGenerationsRow {
 export const lockGenerations: Statement<LockGenerationsParams, LockGenerationsRow> = {
   name: "lockGenerations",
   params: ["generation_ids"],
-  text: "with held as materialized (\n  select generation_id, number, head_commit, head_committed_at from generations\n   where generation_id = any ($1::bigint[]) order by generation_id for update\n)\nselect coalesce(json_agg(json_build_object('generation_id', generation_id, 'number', number, 'head_commit', head_commit)), '[]'::json) as heads,\n       greatest(clock_timestamp(), max(head_committed_at) + interval '1 microsecond')::text as committed_at\n  from held",
+  text: "with held as materialized (\n  select generation_id, number, head_commit, head_committed_at from generations\n   where generation_id = any ($1::bigint[]) order by generation_id for no key update\n)\nselect coalesce(json_agg(json_build_object('generation_id', generation_id, 'number', number, 'head_commit', head_commit)), '[]'::json) as heads,\n       greatest(clock_timestamp(), max(head_committed_at) + interval '1 microsecond')::text as committed_at\n  from held",
 };
 
 export interface CommitReplaceParams {
@@ -520,7 +532,7 @@ export interface LockExpiredLeasesRow {
 export const lockExpiredLeases: Statement<LockExpiredLeasesParams, LockExpiredLeasesRow> = {
   name: "lockExpiredLeases",
   params: ["limit"],
-  text: "select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,\n       (l.deadline <= clock_timestamp() and s.closed_at is null) as past_deadline\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n where l.deadline <= clock_timestamp() or s.closed_at is not null or s.expires_at <= clock_timestamp()\n order by l.lease_no\n limit $1\n   for update of l skip locked",
+  text: "select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,\n       (l.deadline <= now() and s.closed_at is null) as past_deadline\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n where l.token = any (array(\n         (select o.token from leases o where o.deadline <= now() order by o.deadline limit $1)\n         union all\n         (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o\n           where c.closed_at is not null limit $1)))\n   and (l.deadline <= now() or s.closed_at is not null)\n order by l.lease_no\n limit $1\n   for update of l skip locked",
 };
 
 export interface EndAttemptsParams {
@@ -659,7 +671,7 @@ export interface OldestReadyRow {
 export const oldestReady: Statement<OldestReadyParams, OldestReadyRow> = {
   name: "oldestReady",
   params: ["queue_id", "older_than_ms", "limit"],
-  text: "select t.public_id\n  from ready r join tasks t on t.task_id = r.task_id\n where r.queue_id = $1 and r.run_at <= now() - $2::bigint * interval '1 ms' and r.ready_at <= now() - $2::bigint * interval '1 ms'\n order by r.priority, r.run_at, r.task_id\n limit $3",
+  text: "select t.public_id\n  from ready r join tasks t on t.task_id = r.task_id\n where r.queue_id = $1 and r.run_at <= now() - $2::bigint * interval '1 ms' and r.ready_at <= now() - $2::bigint * interval '1 ms'\n   and exists (select 1 from sessions s where s.closed_at is null and s.expires_at > now())\n   and not exists (select 1 from outbox o where o.lane = 'sqs' and o.queue_id = $1 and o.due_at <= now())\n order by r.priority, r.run_at, r.task_id\n limit $3",
 };
 
 export interface OpenSessionParams {
@@ -700,7 +712,7 @@ export interface LeasesOfSessionRow {
 export const leasesOfSession: Statement<LeasesOfSessionParams, LeasesOfSessionRow> = {
   name: "leasesOfSession",
   params: ["session_id"],
-  text: "select lease_no from leases where session_id = $1",
+  text: "select lease_no from leases where session_id = $1 and deadline > clock_timestamp()",
 };
 
 export interface SaveProgressParams {
@@ -861,6 +873,17 @@ export const findTaskKeys: Statement<FindTaskKeysParams, FindTaskKeysRow> = {
   text: "select k.job_id, k.dedupe_key, k.task_public_id\n  from unnest($1::bigint[], $2::text[]) as w (job_id, dedupe_key)\n  join task_keys k on k.job_id = w.job_id and k.dedupe_key = w.dedupe_key",
 };
 
+export interface DropTaskKeysParams {
+  readonly task_public_ids: readonly string[];
+  readonly job_ids: readonly number[];
+}
+export type DropTaskKeysRow = Readonly<Record<never, never>>;
+export const dropTaskKeys: Statement<DropTaskKeysParams, DropTaskKeysRow> = {
+  name: "dropTaskKeys",
+  params: ["task_public_ids", "job_ids"],
+  text: "delete from task_keys where job_id = any ($2::bigint[]) and task_public_id = any ($1::uuid[])",
+};
+
 export interface CreateTasksParams {
   readonly tasks: string;
 }
@@ -871,7 +894,7 @@ export interface CreateTasksRow {
 export const createTasks: Statement<CreateTasksParams, CreateTasksRow> = {
   name: "createTasks",
   params: ["tasks"],
-  text: "with created as (\n  insert into tasks (public_id, org_id, run_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, output_partition, payload)\n  select n.public_id, n.org_id, n.run_id, n.job_id, n.dag_version_id, n.queue_id, n.priority, n.failures_max, n.lease_losses_max, n.timeout_ms,\n         coalesce(n.run_at, clock_timestamp()), n.output_partition, n.payload\n    from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,\n         priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json)\n  returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from created where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', run_at, queue_id, array_agg(public_id)\n    from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created) c\n   group by run_at, queue_id, part\n)\nselect task_id, public_id from created",
+  text: "with created as (\n  insert into tasks (public_id, org_id, run_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, output_partition, payload)\n  select n.public_id, n.org_id, n.run_id, n.job_id, n.dag_version_id, n.queue_id, n.priority, n.failures_max, n.lease_losses_max, n.timeout_ms,\n         coalesce(n.run_at, now()), n.output_partition, n.payload\n    from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,\n         priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json)\n  returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from created where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', run_at, queue_id, array_agg(public_id)\n    from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created) c\n   group by run_at, queue_id, part\n)\nselect task_id, public_id from created",
 };
 
 export interface CreateRunParams {

@@ -44,13 +44,19 @@ select k.job_id, k.dedupe_key, k.task_public_id
   from unnest($1::bigint[], $2::text[]) as w (job_id, dedupe_key)
   join task_keys k on k.job_id = w.job_id and k.dedupe_key = w.dedupe_key;
 
+-- name: dropTaskKeys
+-- params: task_public_ids, job_ids
+-- Gives back keys that this transaction took for tasks it then did not create, so that no key names a task that never was.
+delete from task_keys where job_id = any ($2::bigint[]) and task_public_id = any ($1::uuid[]);
+
 -- name: createTasks
 -- params: tasks
--- Task, ready row, live output and wake-up in one statement: a task that exists can always be found by a worker.
+-- Task, ready row, live output and wake-up in one statement: a task that exists can always be found by a worker. Tasks to
+-- run at once share one run_at, the transaction's time, so that their wake-ups share rows of 1,000 ids.
 with created as (
   insert into tasks (public_id, org_id, run_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, output_partition, payload)
   select n.public_id, n.org_id, n.run_id, n.job_id, n.dag_version_id, n.queue_id, n.priority, n.failures_max, n.lease_losses_max, n.timeout_ms,
-         coalesce(n.run_at, clock_timestamp()), n.output_partition, n.payload
+         coalesce(n.run_at, now()), n.output_partition, n.payload
     from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,
          priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json)
   returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition

@@ -29,13 +29,11 @@ export async function geojsonQuery(engine: Engine, input: DuckInput): Promise<st
   const features = top.find((column) => column.name === "features");
   if (features?.type.endsWith("[]") !== true) throw notACollection(input);
 
-  const one = `SELECT unnest(features) AS f FROM ${read(inference)}`;
-  const parts = await fieldsOf(engine, "f", features.type.slice(0, -2), one);
-  const properties = parts.find((part) => part.name === "properties");
-  const found = await fieldsOf(engine, "p", properties?.type ?? "JSON", `SELECT f.properties AS p FROM (${one})`);
-  const types = mergeColumns(found, withoutOwn(input.columns ?? {}));
-  const geometry = parts.find((part) => part.name === "geometry");
-  const inGeometry = await fieldsOf(engine, "g", geometry?.type ?? "JSON", `SELECT f.geometry AS g FROM (${one})`);
+  // From here on the inferred type is taken apart; the file is not read again until the query.
+  const parts = await fieldsOf(engine, features.type.slice(0, -2));
+  const typeOf = (name: string) => parts.find((part) => part.name === name)?.type ?? "JSON";
+  const types = mergeColumns(await fieldsOf(engine, typeOf("properties")), withoutOwn(input.columns ?? {}));
+  const inGeometry = await fieldsOf(engine, typeOf("geometry"));
   const coordinates = inGeometry.find((part) => part.name === "coordinates")?.type;
   const allPoints = coordinates === undefined || pointTypes.includes(coordinates);
 
@@ -69,9 +67,11 @@ function withoutOwn(declared: Readonly<Record<string, string>>): Record<string, 
   return Object.fromEntries(Object.entries(declared).filter(([name]) => !ownColumns.includes(name.toLowerCase())));
 }
 
-async function fieldsOf(engine: Engine, name: string, type: string, query: string): Promise<DuckColumn[]> {
-  // JSON stands for "nothing to infer from": no features, only nulls, or no properties in any of them.
-  return type.startsWith("STRUCT(") ? engine.describe(`SELECT unnest(${name}) FROM (${query})`) : [];
+/** The fields of a STRUCT type. JSON stands for "nothing to infer from": no features, or only nulls. */
+async function fieldsOf(engine: Engine, type: string): Promise<DuckColumn[]> {
+  return type.startsWith("STRUCT(")
+    ? engine.describe(`SELECT unnest(part) FROM (SELECT CAST(NULL AS ${type}) AS part)`)
+    : [];
 }
 
 function struct(fields: ReadonlyMap<string, string>): string {

@@ -32,7 +32,9 @@ export class OpsServer implements Service {
         return;
       }
       this.#answer(request.url ?? "").then(
-        ({ status, type, body }) => response.writeHead(status, { "content-type": type }).end(body),
+        ({ status, type, body }) =>
+          // The process is named so that a supervisor can tell its own child from a stranger on the same port.
+          response.writeHead(status, { "content-type": type, "x-trace-pid": process.pid }).end(body),
         (error: unknown) => response.writeHead(500).end(String(error)),
       );
     });

@@ -18,6 +18,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { drainMs, keepAliveMs, requestReceiveMs, requestsInFlightMax } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Service } from "../service.ts";
+import { refuseUnread } from "./unread.ts";
 
 /** What a listener's authentication found: who calls. */
 export type Authenticate<P> = (bearerToken: string) => Promise<P | undefined>;
@@ -64,6 +65,13 @@ function refuseForeign(request: FastifyRequest, allowed: ReadonlySet<string>): v
       fix: "call it as 127.0.0.1 or localhost, or add the name to TRACE_ALLOWED_HOSTS",
     });
   }
+}
+
+function noSuchRoute(request: FastifyRequest, listener: string): TraceError {
+  return new TraceError("TR-1005", {
+    detail: `there is no ${request.method} ${request.url.split("?")[0]?.slice(0, 200)} on the ${listener} listener`,
+    fix: "the routes are in the OpenAPI document, packages/contracts/openapi.json; user, worker and task APIs have ports of their own",
+  });
 }
 
 function bearerOf(request: FastifyRequest): string {
@@ -129,18 +137,12 @@ export class Listener<T extends RouteTable, P> implements Service {
       logger: false,
     });
     this.#app.setErrorHandler((error, request, reply) => this.#answerError(error, request, reply));
-    this.#app.setNotFoundHandler((request, reply) =>
-      this.#answerError(
-        new TraceError("TR-1005", {
-          detail: `there is no ${request.method} ${request.url.split("?")[0]?.slice(0, 200)} on the ${options.name} listener`,
-          fix: "the routes are in the OpenAPI document, packages/contracts/openapi.json; user, worker and task APIs have ports of their own",
-        }),
-        request,
-        reply,
-      ),
-    );
     const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
-    this.#app.addHook("onRequest", async (request) => refuseForeign(request, allowed));
+    this.#app.addHook("onRequest", async (request) => {
+      refuseForeign(request, allowed);
+      // Here and not in a handler, before which the body would be read: a stranger cannot make us buffer anything.
+      if (request.is404) throw noSuchRoute(request, options.name);
+    });
     for (const [name, route] of Object.entries(options.routes)) this.#add(name, route);
   }
 
@@ -230,9 +232,14 @@ export class Listener<T extends RouteTable, P> implements Service {
     if (problem.status === 503 && reply.getHeader("retry-after") === undefined) reply.header("retry-after", "1");
     const extra = (known as TraceError & { errors?: readonly TraceError[] }).errors;
     const errors: ErrorRecord[] | undefined = extra?.map(toErrorRecord);
-    return reply
-      .code(problem.status)
-      .type("application/problem+json")
-      .send(errors === undefined ? problem : { ...problem, errors });
+    const answer = errors === undefined ? problem : { ...problem, errors };
+    const { complete, destroyed } = request.raw;
+    if (!complete && !destroyed) {
+      reply.hijack();
+      const headers = { ...reply.getHeaders(), "content-type": "application/problem+json; charset=utf-8" };
+      refuseUnread(request.raw, reply.raw, { status: problem.status, headers, text: JSON.stringify(answer) });
+      return reply;
+    }
+    return reply.code(problem.status).type("application/problem+json").send(answer);
   }
 }

@@ -30,6 +30,8 @@ export interface DatabaseOptions {
   /** Shown by Postgres as application_name. */
   readonly name: string;
   readonly connectionsMax?: number;
+  /** Run-time parameters of every connection, by name. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly log: Log;
 }
 
@@ -66,13 +68,21 @@ function sqlState(error: unknown): string | undefined {
 export function isUnavailable(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) {
-    return state.startsWith("08") || state.startsWith("57P") || state === "53300";
+    // 25P03: ended by Postgres because it idled in a transaction, as after a stall of ours.
+    return state.startsWith("08") || state.startsWith("57P") || state === "53300" || state === "25P03";
   }
   if (state !== undefined && /^E[A-Z]+$/.test(state)) return true;
-  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+  // pg gives these no code; its texts are the only sign there is (pg 8.23, lib/client.js, and pg-pool 3, index.js).
+  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|Cannot use a pool after calling end)/.test(
     error instanceof Error ? error.message : "",
   );
 }
+
+/**
+ * States that say "Postgres cannot keep this value", whatever the statement: NUL or half a character in JSON or in a
+ * text, a number beyond its type. Services check their input first; this is the net below them.
+ */
+const unkeepableStates = new Set(["22P05", "22021", "22003"]);
 
 function wrap(error: unknown, statement: string, name: string): Error {
   if (error instanceof TraceError) return error;
@@ -80,6 +90,14 @@ function wrap(error: unknown, statement: string, name: string): Error {
     return new TraceError("TR-1009", {
       detail: `Postgres did not answer '${statement}' for ${name}: ${error instanceof Error ? error.message : String(error)}`,
       fix: "it is tried again by itself; 'trace doctor' tells whether Postgres runs",
+      cause: error,
+    });
+  }
+  if (unkeepableStates.has(sqlState(error) ?? "")) {
+    return new TraceError("TR-1002", {
+      detail: "a value of the request cannot be kept by Postgres",
+      why: "it holds NUL or half of a character, or a number beyond the range of its field",
+      fix: "take it out and send the request again",
       cause: error,
     });
   }
@@ -106,15 +124,24 @@ class Connection implements Queryable {
   }
 }
 
+/** As Postgres takes parameters in a start-up packet: `-c name=value`, blanks escaped. */
+function commandLine(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\\\s]/g, "\\$&")}`)
+    .join(" ");
+}
+
 export class Database implements Service, Queryable {
   readonly #pool: pg.Pool;
   readonly #name: string;
+  #ended: Promise<void> | undefined;
 
   constructor(options: DatabaseOptions) {
     this.#name = options.name;
     this.#pool = new pg.Pool({
       connectionString: withPassword(options.url, options.password),
       application_name: options.name,
+      ...(options.settings === undefined ? {} : { options: commandLine(options.settings) }),
       max: options.connectionsMax ?? poolConnectionsMax,
       connectionTimeoutMillis: poolWaitMs,
       idleTimeoutMillis: 30_000,
@@ -138,7 +165,8 @@ export class Database implements Service, Queryable {
   }
 
   async stop(): Promise<void> {
-    await this.#pool.end();
+    this.#ended ??= this.#pool.end();
+    await this.#ended;
   }
 
   async query<P, R>(statement: Statement<P, R>, params: P): Promise<R[]> {

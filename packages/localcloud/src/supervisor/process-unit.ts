@@ -42,13 +42,17 @@ export interface ProcessUnitOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Resolves true on a 2xx answer, false on any other or none. */
-function answers(url: string): Promise<boolean> {
+/**
+ * Resolves true on a 2xx answer, false on any other or none. An answer that names its process counts only when that is
+ * `pid`: somebody else may have taken the port, a role of another stack say, and be ready for itself.
+ */
+function answers(url: string, pid: number | undefined): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(url, { agent: false, timeout: supervisorLimits.readyRequestMaxMs }, (response) => {
       response.resume();
       const status = response.statusCode ?? 0;
-      resolve(status >= 200 && status < 300);
+      const from = response.headers["x-trace-pid"];
+      resolve(status >= 200 && status < 300 && (from === undefined || from === String(pid)));
     });
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(false));
@@ -172,7 +176,7 @@ export class ProcessUnit implements Unit {
 
   async #waitUntilReady(child: ChildProcess): Promise<void> {
     const { readyUrl, ready, readyMaxMs = supervisorLimits.readyMaxMs } = this.#spec;
-    const isReady = ready ?? (readyUrl === undefined ? () => Promise.resolve(true) : () => answers(readyUrl));
+    const isReady = ready ?? (readyUrl === undefined ? () => Promise.resolve(true) : () => answers(readyUrl, child.pid));
     const until = performance.now() + readyMaxMs;
     while (child.exitCode === null && child.signalCode === null) {
       if (await isReady()) return;

@@ -283,6 +283,19 @@ describe("start and stop", () => {
     expect(asked).toEqual([503, 503, 503, 200]);
   });
 
+  test("a stranger that is ready on the port is not the child: readiness names its process", async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "x-trace-pid": process.pid }).end();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const readyUrl = `http://127.0.0.1:${port}/readyz`;
+    const supervisor = supervise([script("http", sleeper, { readyUrl, readyMaxMs: 300 })]);
+    await expect(supervisor.start()).rejects.toMatchObject({ code: "TR-6020", where: readyUrl });
+    server.close();
+  });
+
   test("a stop while a restart is being made leaves nothing running", async () => {
     const timers = new FakeTimers();
     const supervisor = supervise([script("role", sleeper)], timers);

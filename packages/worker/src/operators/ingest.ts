@@ -1,6 +1,6 @@
 /** `ingest`: takes a file or a URL into a dataset, through SQL when the job has some. */
 import { join } from "node:path";
-import type { IngestSource } from "@trace/contracts";
+import type { CsvOptions, IngestSource } from "@trace/contracts";
 import type { DuckInput } from "@trace/duck";
 import { configOf, type Operator, type OperatorContext } from "./operator.ts";
 import { queryAndStage } from "./query.ts";
@@ -51,13 +51,16 @@ function inputOf(source: IngestSource, path: string): DuckInput {
     files: [path],
     format,
     ...(columns === undefined ? {} : { columns }),
-    ...(csv === undefined ? {} : { csv: given(csv) }),
+    ...(csv === undefined ? {} : { csv: csvOf(csv) }),
   };
 }
 
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** The members that have a value: what is absent is found out by looking at the file. */
-function given<T extends object>(options: T): Given<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
+/** What the file says of its dialect; what it leaves out is found by looking at the data. */
+function csvOf({ header, delimiter, quote, null_text }: CsvOptions): NonNullable<DuckInput["csv"]> {
+  return {
+    ...(header === undefined ? {} : { header }),
+    ...(delimiter === undefined ? {} : { delimiter }),
+    ...(quote === undefined ? {} : { quote }),
+    ...(null_text === undefined ? {} : { nullText: null_text }),
+  };
 }

@@ -7,7 +7,7 @@ const reportEveryMs = 1_000;
 
 export const noop: Operator = {
   async run(context) {
-    const { durationMs } = configOf(context, "noop");
+    const { duration_ms: durationMs } = configOf(context, "noop");
     const { signal } = context;
     const { timers } = context.services;
     const startedMs = timers.monotonicMs();

@@ -20,8 +20,8 @@ export function noopJob(parts: { durationMs?: number; timeoutMs?: number } = {})
     inputs: [],
     outputs: [],
     retries: 2,
-    timeoutMs: parts.timeoutMs ?? 600_000,
-    config: { durationMs: parts.durationMs ?? 0 },
+    timeout_ms: parts.timeoutMs ?? 600_000,
+    config: { duration_ms: parts.durationMs ?? 0 },
   };
 }
 
@@ -129,6 +129,14 @@ export class Bench {
       const beaten = this.worker.sessions.current?.beaten.next(10_000);
       await this.timers.advance(this.dispatcher.beatMs);
       await beaten;
+    }
+  }
+
+  /** Beat by beat until the condition holds. */
+  async passUntil(what: string, holds: () => boolean): Promise<void> {
+    for (let beats = 0; !holds(); beats += 1) {
+      if (beats === 50) throw new Error(`did not come within ${beats} beats: ${what}`);
+      await this.pass(1);
     }
   }
 

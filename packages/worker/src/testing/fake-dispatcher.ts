@@ -42,7 +42,13 @@ export class FakeDispatcher implements Service {
   resolvedWith: string[] = [];
   onComplete: OnComplete = () => undefined;
   /** Called at the begin of a call; throws what the call is to fail with. */
-  before: { open?: () => void; beat?: () => void; claim?: () => Promise<void> | void; complete?: () => void } = {};
+  before: {
+    open?: () => void;
+    beat?: () => void;
+    claim?: () => Promise<void> | void;
+    complete?: () => void;
+    resolve?: () => void;
+  } = {};
   /** Called when a call has taken effect; throws to lose its answer. */
   after: { claim?: () => void; complete?: () => void } = {};
   readonly #ready: ClaimedTask[] = [];
@@ -75,6 +81,8 @@ export class FakeDispatcher implements Service {
         describe: async (_, token) => this.#leaseOf(token).task,
         resolveInputs: async (_, token) => {
           this.resolvedWith.push(token);
+          this.journal.note();
+          this.before.resolve?.();
           return { datasets: this.datasets };
         },
         reportProgress: async () => ({}),
@@ -112,7 +120,7 @@ export class FakeDispatcher implements Service {
       dag: "tests",
       job,
       payload: {},
-      timeout_ms: job.timeoutMs,
+      timeout_ms: job.timeout_ms,
       inputs: [],
       staging: [],
       ...parts,
@@ -149,7 +157,7 @@ export class FakeDispatcher implements Service {
     for (const [token, lease] of this.leases) {
       if (lease.sessionId !== sessionId) continue;
       this.leases.delete(token);
-      this.#ready.push(lease.task);
+      if (!this.completed.has(lease.task.task_id)) this.#ready.push(lease.task);
     }
     this.journal.note();
     return {};

@@ -22,6 +22,8 @@ export class ManualTimers implements Timers {
 
   /** Lets time pass and calls what falls due, in order; each call is followed by what it resolves at once. */
   async advance(ms: number): Promise<void> {
+    // What was resolved before may still be on its way to its next timer.
+    await turn();
     const untilMs = this.#nowMs + ms;
     for (;;) {
       const next = [...this.#due].sort((a, b) => a.atMs - b.atMs)[0];
@@ -30,8 +32,13 @@ export class ManualTimers implements Timers {
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.call();
       // A turn of the event loop: promises that the call settled run on before the next timer.
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     this.#nowMs = untilMs;
+    await turn();
   }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,7 @@
+/**
+ * How Postgres plans the dispatcher's statements. The hot tables are empty when all is well, and are vacuumed so; a plan
+ * made then reads them whole, is kept by its connection, and meets 100,000 rows a moment later. Every statement has an
+ * index to go by, so whole reads are taken off the planner's menu (it still does them where nothing else is possible);
+ * JIT goes too, because it would take the price of those for the price of a long query (Postgres manual, section 19.7).
+ */
+export const plannerSettings = { enable_seqscan: "off", jit: "off" } as const;

@@ -1,0 +1,403 @@
+-- The schema of the state database as one document, to read: what a database holds after every migration, by noun.
+--
+-- Nothing runs this file; migrations/ makes databases. A change goes into a new migration and into this file, and
+-- schema.test.ts proves that both come to the same.
+
+-- -------------------- Organisations
+
+-- Who uses Trace, and the proof of it. Every table below carries org_id and every query filters on it.
+
+create table orgs (
+  org_id bigint generated always as identity primary key,
+  name text not null unique check (name ~ '^[a-z][a-z0-9_]{0,127}$'),
+  created_at timestamptz not null default clock_timestamp()
+);
+
+insert into orgs (name) values ('main');
+
+-- Only the SHA-256 of a token is kept: a token is 256 random bits, so no slow hash is needed.
+create table api_tokens (
+  api_token_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  name text not null check (length(name) between 1 and 128),
+  token_sha256 bytea not null unique check (length(token_sha256) = 32),
+  created_at timestamptz not null default clock_timestamp(),
+  expires_at timestamptz,
+  revoked_at timestamptz
+);
+
+-- Which installation (state folder) this database belongs to.
+create table installation (
+  singleton boolean primary key default true check (singleton),
+  name text not null check (length(name) between 1 and 128),
+  named_at timestamptz not null default clock_timestamp()
+);
+
+-- -------------------- DAGs
+
+-- What people deploy. A DAG has immutable versions named by the hash of their content; jobs keep their identity
+-- across versions, because task keys, live outputs and history hang on the job and not on one text of it.
+
+create table dags (
+  dag_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  name text not null check (name ~ '^[a-z][a-z0-9_]{0,127}$'),
+  current_version_id bigint,
+  created_at timestamptz not null default clock_timestamp(),
+  unique (org_id, name)
+);
+
+create table dag_versions (
+  dag_version_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  dag_id bigint not null references dags,
+  number int not null check (number > 0),
+  content_sha256 text not null check (content_sha256 ~ '^[0-9a-f]{64}$'),
+  definition json not null,
+  file_name text not null,
+  source text not null,
+  deployed_at timestamptz not null default clock_timestamp(),
+  unique (dag_id, number),
+  unique (dag_id, content_sha256)
+);
+
+alter table dags add constraint dags_current_version_fk foreign key (current_version_id) references dag_versions;
+
+create table queues (
+  queue_id int generated always as identity primary key,
+  org_id bigint not null references orgs,
+  name text not null check (name ~ '^[a-z][a-z0-9_]{0,127}$'),
+  unique (org_id, name)
+);
+
+insert into queues (org_id, name) select org_id, 'default' from orgs where name = 'main';
+
+create table jobs (
+  job_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  dag_id bigint not null references dags,
+  name text not null check (name ~ '^[a-z][a-z0-9_]{0,127}$'),
+  unique (dag_id, name)
+);
+
+-- A job as one version of its DAG defines it.
+create table job_versions (
+  dag_version_id bigint not null references dag_versions,
+  job_id bigint not null references jobs,
+  org_id bigint not null references orgs,
+  queue_id int not null references queues,
+  definition json not null,
+  failures_max int not null check (failures_max > 0),
+  timeout_ms bigint not null check (timeout_ms > 0),
+  -- Jobs of the same DAG whose outputs reach this one, at any distance.
+  ancestors bigint[] not null,
+  primary key (dag_version_id, job_id)
+);
+
+-- -------------------- Tasks
+
+-- Work. State is where the row is: an immutable task row, and exactly one of a ready row, a lease row or an outcome row.
+-- Claim moves ready to lease, completion moves lease to outcome; nothing on the hot path updates an indexed column.
+
+create table runs (
+  run_id bigint generated always as identity primary key,
+  public_id uuid not null unique,
+  org_id bigint not null references orgs,
+  dag_id bigint not null references dags,
+  dag_version_id bigint not null references dag_versions,
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create table tasks (
+  task_id bigint generated always as identity (cache 100) primary key,
+  public_id uuid not null unique,
+  org_id bigint not null,
+  run_id bigint,
+  job_id bigint not null references jobs,
+  dag_version_id bigint not null,
+  queue_id int not null references queues,
+  priority smallint not null,
+  failures_max int not null check (failures_max > 0),
+  lease_losses_max int not null check (lease_losses_max > 0),
+  timeout_ms bigint not null check (timeout_ms > 0),
+  -- When it was asked to run first; ready.run_at moves with retries, this does not.
+  run_at timestamptz not null,
+  -- The output partition the task keeps live; null for a task that neither reads nor writes a dataset.
+  output_partition text,
+  payload json not null,
+  created_at timestamptz not null default clock_timestamp(),
+  foreign key (dag_version_id, job_id) references job_versions
+);
+
+create index tasks_by_run on tasks (run_id) where run_id is not null;
+create index tasks_by_job on tasks (job_id, task_id);
+
+-- Kept while the task lives and 30 days more; a table of its own, so that the task row has no unique index on user text.
+create table task_keys (
+  job_id bigint not null references jobs,
+  dedupe_key text not null check (length(dedupe_key) between 1 and 256),
+  task_public_id uuid not null,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (job_id, dedupe_key)
+);
+
+-- One task per (job, output partition) is live: the primary key says so (invariant 4).
+create table live_outputs (
+  job_id bigint not null references jobs,
+  output_partition text not null,
+  task_id bigint not null unique,
+  primary key (job_id, output_partition)
+);
+
+create table ready (
+  task_id bigint primary key,
+  queue_id int not null,
+  priority smallint not null,
+  run_at timestamptz not null,
+  ready_at timestamptz not null default clock_timestamp(),
+  -- Attempts begun, failed, and lost with their lease, so far.
+  attempt int not null default 0 check (attempt >= 0),
+  failures int not null default 0 check (failures >= 0),
+  lease_losses int not null default 0 check (lease_losses >= 0)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+
+create index ready_next on ready (queue_id, priority, run_at, task_id);
+
+create table sessions (
+  session_id bigint generated always as identity primary key,
+  public_id uuid not null unique,
+  worker text not null,
+  host text not null,
+  pid int not null,
+  started_at timestamptz not null default clock_timestamp(),
+  -- Not indexed: a beat changes it, and there are as many rows as workers, not as tasks.
+  expires_at timestamptz not null,
+  closed_at timestamptz
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+
+-- Lease numbers only grow and are never reused. They are also the fence: see leases.token.
+create sequence lease_numbers as bigint;
+
+create table leases (
+  -- The lease number (8 bytes, big endian) and a random UUID (122 random bits). Being the primary key, a completion needs no join and no
+  -- plan to choose: delete by key, or find nothing.
+  token bytea primary key check (length(token) = 24),
+  lease_no bigint not null,
+  task_id bigint not null unique,
+  session_id bigint not null,
+  queue_id int not null,
+  priority smallint not null,
+  attempt int not null check (attempt > 0),
+  failures int not null,
+  lease_losses int not null,
+  claimed_at timestamptz not null default clock_timestamp(),
+  -- The hard end of the attempt, whatever its session says.
+  deadline timestamptz not null,
+  progress json
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+
+create index leases_by_session on leases (session_id);
+create index leases_by_deadline on leases (deadline);
+
+-- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer.
+create table attempts (
+  lease_no bigint primary key,
+  task_id bigint not null,
+  attempt int not null,
+  state text not null check (state in ('succeeded', 'failed', 'expired', 'released', 'snoozed', 'canceled')),
+  worker text not null,
+  token_sha256 bytea not null check (length(token_sha256) = 32),
+  call_sha256 bytea check (length(call_sha256) = 32),
+  answer json,
+  error json,
+  started_at timestamptz not null,
+  ended_at timestamptz not null default clock_timestamp()
+);
+
+create index attempts_by_task on attempts (task_id, lease_no);
+
+create table outcomes (
+  task_id bigint primary key,
+  state text not null check (state in ('completed', 'canceled', 'dead')),
+  attempt int not null,
+  failures int not null,
+  lease_losses int not null,
+  error json,
+  ended_at timestamptz not null default clock_timestamp()
+);
+
+-- -------------------- Datasets
+
+-- Results. Bytes are written once under an attempt's prefix; a commit only moves rows here, inside the fenced completion.
+
+create table datasets (
+  dataset_id bigint generated always as identity primary key,
+  public_id uuid not null unique,
+  org_id bigint not null references orgs,
+  name text not null check (name ~ '^[a-z][a-z0-9_]{0,127}$'),
+  current_generation_id bigint,
+  -- The job that writes it; a dataset has one writer.
+  producer_job_id bigint references jobs,
+  created_at timestamptz not null default clock_timestamp(),
+  unique (org_id, name)
+);
+
+create table generations (
+  generation_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  dataset_id bigint not null references datasets,
+  number int not null check (number > 0),
+  -- The folder of its objects. Generated, never a name: what a user writes cannot reach an object key.
+  storage_id text not null unique check (storage_id ~ '^[a-z0-9]{16,32}$'),
+  strategy text not null check (strategy in ('replace')),
+  -- The newest commit; 0 before the first. Locking this row is what makes the sequence gapless.
+  head_commit bigint not null default 0 check (head_commit >= 0),
+  head_committed_at timestamptz,
+  created_at timestamptz not null default clock_timestamp(),
+  unique (dataset_id, number)
+) with (fillfactor = 70);
+
+alter table datasets add constraint datasets_current_generation_fk foreign key (current_generation_id) references generations;
+
+create table partitions (
+  generation_id bigint not null references generations,
+  -- '' is the one partition of a dataset that is not partitioned.
+  partition_key text not null,
+  head_commit bigint not null check (head_commit > 0),
+  primary key (generation_id, partition_key)
+) with (fillfactor = 70);
+
+create table commits (
+  generation_id bigint not null references generations,
+  commit_no bigint not null check (commit_no > 0),
+  org_id bigint not null references orgs,
+  kind text not null check (kind in ('replace')),
+  partition_key text not null,
+  committed_at timestamptz not null,
+  task_id bigint not null references tasks,
+  lease_no bigint not null,
+  dag_version_id bigint not null references dag_versions,
+  schema json not null,
+  -- Of this commit's own files.
+  row_count bigint not null check (row_count >= 0),
+  byte_count bigint not null check (byte_count >= 0),
+  file_count int not null check (file_count >= 0),
+  primary key (generation_id, commit_no),
+  -- One attempt publishes one output at most once, whatever else goes wrong (invariant 3).
+  unique (lease_no, generation_id, partition_key)
+);
+
+create index commits_by_task on commits (task_id);
+
+-- A file is visible to readers of commits [added_commit, removed_commit).
+create table commit_files (
+  file_id bigint generated always as identity primary key,
+  generation_id bigint not null,
+  partition_key text not null,
+  added_commit bigint not null,
+  removed_commit bigint,
+  object_key text not null,
+  byte_count bigint not null check (byte_count > 0),
+  row_count bigint not null check (row_count >= 0),
+  sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  columns json not null,
+  foreign key (generation_id, added_commit) references commits,
+  foreign key (generation_id, removed_commit) references commits,
+  check (removed_commit > added_commit)
+) with (fillfactor = 80);
+
+create index commit_files_live on commit_files (generation_id, partition_key) where removed_commit is null;
+create index commit_files_by_commit on commit_files (generation_id, added_commit);
+
+-- The commits an attempt reads, pinned when it is claimed: its lineage.
+create table attempt_inputs (
+  lease_no bigint not null,
+  generation_id bigint not null references generations,
+  commit_no bigint not null check (commit_no >= 0),
+  primary key (lease_no, generation_id)
+);
+
+create table job_inputs (
+  dag_version_id bigint not null references dag_versions,
+  job_id bigint not null references jobs,
+  dataset_id bigint not null references datasets,
+  position int not null,
+  primary key (dag_version_id, job_id, dataset_id)
+);
+
+create index job_inputs_by_dataset on job_inputs (dataset_id);
+
+create table job_outputs (
+  dag_version_id bigint not null references dag_versions,
+  job_id bigint not null references jobs,
+  dataset_id bigint not null references datasets,
+  strategy text not null check (strategy in ('replace')),
+  primary key (dag_version_id, job_id, dataset_id)
+);
+
+-- An input got a commit that the job has not read yet. The row is written with the commit and goes when a task that
+-- pinned it, or a newer one, is created or ends; so a trigger is never lost between two tasks.
+create table invalidations (
+  job_id bigint not null references jobs,
+  generation_id bigint not null references generations,
+  commit_no bigint not null,
+  run_id bigint,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (job_id, generation_id)
+);
+
+-- -------------------- Outbox
+
+-- Side effects decided on and not yet performed (invariant 2). A loop performs them, at least once, with no transaction open.
+
+create table outbox (
+  outbox_id bigint generated always as identity primary key,
+  lane text not null check (lane in ('sqs')),
+  -- Not before this: a retry's wake-up is written with the failure and sent when the task is due.
+  due_at timestamptz not null,
+  queue_id int not null references queues,
+  task_ids uuid[] not null check (cardinality(task_ids) between 1 and 1000)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+
+create index outbox_due on outbox (lane, due_at, outbox_id);
+
+-- Only an answer that blames the row counts a try; at the bound the row is kept here as failed.
+create table outbox_tries (
+  outbox_id bigint primary key,
+  lane text not null,
+  queue_id int not null,
+  task_ids uuid[] not null,
+  tries int not null check (tries > 0),
+  last_error text not null,
+  last_tried_at timestamptz not null default clock_timestamp(),
+  failed boolean not null default false
+);
+
+-- -------------------- Views
+
+-- What people see of a task, whichever table its state is in. The hot path never reads it.
+create view task_details as
+  select t.task_id, t.public_id, t.org_id, t.run_id, t.job_id, d.name as dag, j.name as job, jv.definition ->> 'operator' as operator, q.name as queue,
+         case when o.task_id is not null then o.state when l.task_id is not null then 'running' else 'queued' end as state,
+         coalesce(o.attempt, l.attempt, r.attempt, 0) as attempt,
+         coalesce(o.failures, l.failures, r.failures, 0) as failures, t.failures_max,
+         coalesce(o.lease_losses, l.lease_losses, r.lease_losses, 0) as lease_losses,
+         t.priority,
+         case when o.task_id is null and l.task_id is null then r.run_at end as run_at,
+         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, last.started_at as last_started_at,
+         coalesce(o.error, last.error) as error,
+         coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
+                     from commits c
+                     join generations g on g.generation_id = c.generation_id
+                     join datasets ds on ds.dataset_id = g.dataset_id
+                    where c.task_id = t.task_id), '[]'::json) as commits
+    from tasks t
+    join jobs j on j.job_id = t.job_id
+    join dags d on d.dag_id = j.dag_id
+    join job_versions jv on jv.dag_version_id = t.dag_version_id and jv.job_id = t.job_id
+    join queues q on q.queue_id = t.queue_id
+    left join outcomes o on o.task_id = t.task_id
+    left join leases l on l.task_id = t.task_id
+    left join sessions s on s.session_id = l.session_id
+    left join ready r on r.task_id = t.task_id
+    left join lateral (select a.error, a.started_at from attempts a where a.task_id = t.task_id order by a.lease_no desc limit 1) last on true;

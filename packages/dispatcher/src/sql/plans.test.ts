@@ -1,0 +1,114 @@
+/** Plans of the hot statements, as prepared and generic, on empty, large and dirty tables: none reads a whole table. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { noopDag, World } from "../testing/world.ts";
+import {
+  claimById,
+  claimNext,
+  describeLeases,
+  endAttempts,
+  findAttempts,
+  leasesOfSession,
+  lockExpiredLeases,
+  lockLeases,
+  pinInputs,
+  readyRemains,
+} from "./statements.gen.ts";
+
+let world: World;
+
+const uuid = "0198c7a2-0000-7000-8000-000000000000";
+const token = `'\\x${"00".repeat(24)}'::bytea`;
+
+/** Arguments as SQL, in the order of the statement. */
+const hot = [
+  [claimNext, `'${uuid}', 1, 50`],
+  [claimById, `'${uuid}', 1, array['${uuid}']::uuid[], 50`],
+  [readyRemains, "1"],
+  [pinInputs, "array[1]::bigint[], array[1]::bigint[]"],
+  [describeLeases, `array[${token}]`],
+  [lockLeases, `array[${token}]`],
+  [lockExpiredLeases, "500"],
+  [leasesOfSession, "1"],
+  [findAttempts, "array[1]::bigint[]"],
+  [endAttempts, `array[${token}], '[]', '[]', '[]', array[1]::bigint[], '[]'`],
+] as const;
+
+/** Tables that grow with the work; the others have as many rows as workers or jobs. */
+const large = "ready|leases|tasks|attempts|outcomes|live_outputs|attempt_inputs";
+
+beforeAll(async () => {
+  world = await World.open({ connectionsMax: 1 });
+  await world.deploy(noopDag);
+});
+afterAll(() => world.close());
+
+async function planOf(statement: { text: string }, args: string): Promise<string> {
+  await world.db.raw("set plan_cache_mode = force_generic_plan");
+  await world.db.raw(`prepare looked_at as ${statement.text}`);
+  const rows = await world.db.raw<Record<string, string>>(`explain execute looked_at (${args})`);
+  await world.db.raw("deallocate looked_at");
+  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+}
+
+function check(state: string): void {
+  test.each(hot.map(([statement, args]) => [statement.name, statement, args] as const))(
+    `%s reads no large table whole, ${state}`,
+    async (_, statement, args) => {
+      const plan = await planOf(statement, args);
+      expect(plan.match(new RegExp(`Seq Scan on (${large})\\b`, "g")), plan).toBeNull();
+    },
+  );
+  test(`claimNext stops after what it takes, ${state}`, async () => {
+    const plan = await planOf(claimNext, `'${uuid}', 1, 50`);
+    expect(plan).toContain("Index Scan using ready_next on ready r");
+    expect(plan).not.toMatch(/Sort|Bitmap/);
+  });
+}
+
+describe("on empty tables", () => {
+  check("never analyzed");
+
+  describe("after vacuum", () => {
+    beforeAll(() => world.db.raw("vacuum analyze"));
+    check("analyzed while empty");
+  });
+});
+
+describe("on 100,000 tasks, half of them claimed", () => {
+  beforeAll(async () => {
+    await world.db.raw(`
+      insert into tasks (public_id, org_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, payload)
+      select gen_random_uuid(), 1, j.job_id, jv.dag_version_id, 1, 0, 3, 10, 60000, now(), '{}'
+        from generate_series(1, 100000), jobs j join job_versions jv using (job_id) where j.name = 'noop'`);
+    await world.db.raw(
+      `insert into sessions (public_id, worker, host, pid, expires_at) values ('${uuid}', 'w', 'h', 1, now() + interval '1 hour')`,
+    );
+    await world.db.raw(
+      "insert into ready (task_id, queue_id, priority, run_at) select task_id, 1, 0, now() from tasks where task_id % 2 = 0",
+    );
+    await world.db.raw(`
+      insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)
+      select int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
+  }, 60_000);
+
+  check("never analyzed since");
+
+  describe("analyzed", () => {
+    beforeAll(() => world.db.raw("analyze"), 60_000);
+    check("with fresh statistics");
+
+    test("and a claim of 50 takes 50 rows in the index's order", async () => {
+      const tasks = await world.claims.claim({ session_id: uuid, queue: "default", task_ids: [], max: 50 });
+      expect(tasks.tasks).toHaveLength(50);
+      expect(tasks.more).toBe(true);
+    });
+  });
+
+  describe("most of them gone and not vacuumed", () => {
+    beforeAll(
+      () => world.db.raw("delete from ready where task_id % 100 <> 0; delete from leases where lease_no % 100 <> 1"),
+      60_000,
+    );
+    check("dirty");
+  });
+});

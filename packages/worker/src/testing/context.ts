@@ -1,0 +1,86 @@
+/** An operator's context without a worker: a folder, a memory store and the real DuckDB runner or a stand-in. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ClaimedTask, Progress, ResolvedDataset } from "@trace/contracts";
+import { guardedGet } from "@trace/kit";
+import type { OperatorContext, OperatorServices } from "../operators/operator.ts";
+import { systemTimers } from "../timers.ts";
+import { MemoryStore } from "./memory-store.ts";
+
+export interface TestContext {
+  readonly context: OperatorContext;
+  readonly store: MemoryStore;
+  readonly folder: string;
+  readonly abort: AbortController;
+  readonly progress: Progress[];
+  readonly said: string[];
+  remove(): Promise<void>;
+}
+
+export interface ContextOptions {
+  readonly task?: Partial<ClaimedTask>;
+  readonly services?: Partial<OperatorServices>;
+  readonly inputs?: readonly ResolvedDataset[];
+  readonly leftMs?: number;
+}
+
+export async function testContext(job: ClaimedTask["job"], options: ContextOptions = {}): Promise<TestContext> {
+  const folder = await mkdtemp(join(tmpdir(), "trace-worker-test-"));
+  const store = new MemoryStore();
+  const abort = new AbortController();
+  const progress: Progress[] = [];
+  const said: string[] = [];
+  const say = (message: string) => void said.push(message);
+  const context: OperatorContext = {
+    task: {
+      task_id: "0197c7a4-0000-7000-8000-000000000001",
+      run_id: null,
+      lease_no: 7,
+      attempt: 1,
+      dag: "tests",
+      job,
+      payload: {},
+      timeout_ms: 60_000,
+      inputs: [],
+      staging: job.outputs.map(({ dataset }) => ({ dataset, bucket: "trace-datasets", prefix: "g1/l7/" })),
+      ...options.task,
+    },
+    inputs: async () => options.inputs ?? [],
+    workDir: folder,
+    log: { debug: say, info: say, warn: say, error: say },
+    progress: (item) => void progress.push(item),
+    signal: abort.signal,
+    leftMs: () => options.leftMs ?? 60_000,
+    services: {
+      objectStore: store,
+      duck: { run: () => Promise.reject(new Error("this test has no DuckDB")) },
+      get: guardedGet,
+      guardAllow: [],
+      fileRoots: [],
+      sourceBytesMax: 100_000_000,
+      inputsBytesMax: 100_000_000,
+      timers: systemTimers,
+      random: () => 0,
+      ...options.services,
+    },
+  };
+  const remove = () => rm(folder, { recursive: true, force: true });
+  return { context, store, folder, abort, progress, said, remove };
+}
+
+const common = { inputs: [], retries: 0, timeout_ms: 60_000 };
+
+export function ingestJob(
+  source: Extract<ClaimedTask["job"], { operator: "ingest" }>["config"]["source"],
+  sql?: string,
+): ClaimedTask["job"] {
+  const config = sql === undefined ? { source } : { source, sql };
+  const outputs = [{ dataset: "quakes", strategy: "replace" as const }];
+  return { ...common, name: "load", operator: "ingest", outputs, config };
+}
+
+export function sqlJob(inputs: string[], sql: string): ClaimedTask["job"] {
+  const outputs = [{ dataset: "summary", strategy: "replace" as const }];
+  return { ...common, name: "summarise", operator: "sql", inputs, outputs, config: { sql } };
+}

@@ -1,0 +1,51 @@
+/** The last line of .ci/run is what people and machines trust: it must not call a broken run a good one. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+
+const script = join(import.meta.dirname, "../../.ci/summary.mjs");
+const folder = mkdtempSync(join(tmpdir(), "trace-summary-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const goodTests = { numPassedTests: 7, numFailedTests: 0, numPendingTests: 2, numTodoTests: 1, testResults: [] };
+const goodCheck = { passed: 3, failed: 0 };
+
+function summary(tests: unknown, testsExit: number, check: unknown, checkExit: number) {
+  const paths = [tests, check].map((report, index) => {
+    const path = join(folder, `${index}.json`);
+    rmSync(path, { force: true });
+    if (report !== undefined) writeFileSync(path, JSON.stringify(report));
+    return path;
+  });
+  const args = [script, paths[0] ?? "", String(testsExit), paths[1] ?? "", String(checkExit)];
+  const ended = spawnSync(process.execPath, args, { encoding: "utf8" });
+  return { line: ended.stdout, exit: ended.status };
+}
+
+test("a good run adds tests and checks and exits 0", () => {
+  expect(summary(goodTests, 0, goodCheck, 0)).toEqual({ line: "10 passed, 0 failed, 3 skipped\n", exit: 0 });
+});
+
+test.each([
+  ["a failed test", { ...goodTests, numPassedTests: 6, numFailedTests: 1 }, 1, goodCheck, 0, "9 passed, 1 failed"],
+  ["a failed check", goodTests, 0, { passed: 2, failed: 1 }, 1, "9 passed, 1 failed"],
+  [
+    "a test file that cannot be loaded",
+    { ...goodTests, testResults: [{ status: "failed", assertionResults: [] }] },
+    1,
+    goodCheck,
+    0,
+    "10 passed, 1 failed",
+  ],
+  ["an unhandled error that failed no test", goodTests, 1, goodCheck, 0, "10 passed, 1 failed"],
+  ["tests that died without a report", undefined, 137, goodCheck, 0, "3 passed, 1 failed"],
+  ["checks that timed out", goodTests, 0, undefined, 124, "7 passed, 1 failed"],
+  ["no test at all", { ...goodTests, numPassedTests: 0 }, 0, goodCheck, 0, "3 passed, 0 failed"],
+  ["no check at all", goodTests, 0, undefined, 0, "7 passed, 0 failed"],
+])("%s is no success", (_, tests, testsExit, check, checkExit, line) => {
+  const ended = summary(tests, testsExit, check, checkExit);
+  expect(ended.line).toContain(line);
+  expect(ended.exit).toBe(1);
+});
