@@ -216,6 +216,9 @@ function checkImport(specifier: string, file: string, context: PackageContext): 
 }
 
 function checkRelative(specifier: string, file: string, forTests: boolean, context: PackageContext): Found[] {
+  // Tests of a package that needs Postgres share the server that the whole run starts.
+  const shared = `${resolve(context.folder, "..", "..", "tests", "setup")}${sep}`;
+  if (forTests && resolve(dirname(file), specifier).startsWith(shared)) return [];
   const target = resolve(dirname(file), specifier);
   if (!target.startsWith(join(context.folder, "src") + sep)) {
     return [{ kind: "escape", message: `'${specifier}' leaves packages/${context.name}/src` }];

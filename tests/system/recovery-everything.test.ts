@@ -2,7 +2,7 @@
  * The whole stack as `trace up` runs it, killed at one blow: the supervisor, every role, both Postgres servers and all that
  * they started. The next start on the same folder goes on where it was.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -96,6 +96,20 @@ function census(): Record<string, number> {
   return counts;
 }
 
+/** Asks `trace up` to stop, expects a clean end within the bound, and answers with how long it took, milliseconds. */
+async function terminate(): Promise<number> {
+  await access.stop();
+  const startedMs = performance.now();
+  up.child.kill("SIGTERM");
+  expect(await up.ended).toEqual({ code: 0, signal: null });
+  const tookMs = performance.now() - startedMs;
+  expect(tookMs).toBeLessThan(stopMsMax);
+  await untilNoneOf(folder.marks, 1_000);
+  // What tells the next start of an unclean end.
+  expect(existsSync(join(folder.dir, "running"))).toBe(false);
+  return tookMs;
+}
+
 const wholeStack = { up: 1, dispatcher: 1, worker: 1, localcloud: 1, postgres: 2 };
 
 test("a second 'trace up' on the folder is refused and told who holds it, and the first goes on", async () => {
@@ -168,18 +182,29 @@ test("SIGTERM while tasks run: a clean end within its bound, and the rest runs a
     async () => (await fates(access, ids)).filter(({ state }) => state === "completed").length >= 20,
     30_000,
   );
-  const startedMs = performance.now();
-  await access.stop();
-  up.child.kill("SIGTERM");
-  expect(await up.ended).toEqual({ code: 0, signal: null });
-  const tookMs = performance.now() - startedMs;
+  const tookMs = await terminate();
   process.stdout.write(`SIGTERM to the end of all: ${Math.round(tookMs)} ms\n`);
-  expect(tookMs).toBeLessThan(stopMsMax);
-  await untilNoneOf(folder.marks, 1_000);
 
   await start();
+  expect((await fates(access, ids)).some(({ state }) => state !== "completed")).toBe(true);
   const all = await untilOver(access, ids, overMsMax);
   expect(notExactlyOnce(all)).toEqual([]);
   // A worker that drains ends what runs and hands the rest back: no attempt is lost, none counts twice.
   expect(all.filter(({ lease_losses, failures }) => lease_losses > 0 || failures > 0)).toEqual([]);
+});
+
+test("SIGTERM while a task stands still: its worker lets it go at the end of its drain, and it runs after the next start", async () => {
+  const path = "/still";
+  await deploy(access, fetchDag("still", server.url(path)));
+  const { items } = await access.user.createTasks({ body: { items: [{ dag: "still", job: "fetch" }] } });
+  const id = items[0]?.task_id ?? "";
+  await server.untilAsked(path, 1, 20_000);
+  const tookMs = await terminate();
+  process.stdout.write(`SIGTERM to the end of all, one task standing still: ${Math.round(tookMs)} ms\n`);
+  server.answerFrom(path, '{"a": 1}');
+
+  await start();
+  const [fate] = await untilOver(access, [id], overMsMax);
+  expect(fate).toMatchObject({ state: "completed", succeeded: 1, attempts: 2, failures: 0, places: 1 });
+  expect((await resolve(access, "still")).commit).toBe(1);
 });

@@ -11,7 +11,7 @@ import {
   S3Client,
   S3ServiceException,
 } from "@aws-sdk/client-s3";
-import type { ClaimedTask, Manifest, StagedOutput } from "@trace/contracts";
+import type { AttemptResult, ClaimedTask, Manifest, StagedOutput } from "@trace/contracts";
 import { HttpTransport } from "@trace/kit";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { datasetsBucket } from "./harness/access.ts";
@@ -194,7 +194,7 @@ test("an attempt that has ended, expired or never was changes nothing, on either
   const key = `${placeOf(claimed).prefix}late.parquet`;
   await put(key, parquet);
   const output = await stage(claimed, [file(key)]);
-  const success = { kind: "success", outputs: [output] } as const;
+  const success: AttemptResult = { kind: "success", outputs: [output] };
   // Its worker stops beating: by the database's clock its session is over, reaped or not.
   await stack.access.sql(
     "update sessions set expires_at = clock_timestamp() - interval '1 s' where session_id = (select session_id from leases where lease_no = $1)",

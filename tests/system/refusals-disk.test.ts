@@ -3,8 +3,9 @@
  * file system with ballast in it; removing the ballast is what frees the space. Nothing is mounted outside the namespace,
  * so nothing is left mounted whatever happens. Skipped where the machine allows no such namespace.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Access } from "./harness/access.ts";
@@ -35,13 +36,12 @@ function inNamespace(folder: string, argv: readonly string[]): readonly [string,
 }
 
 function isAllowed(): boolean {
-  const folder = new TestFolder();
-  mkdirSync(folder.dir);
+  const folder = mkdtempSync(join(tmpdir(), "trace-system-disk-"));
   try {
-    const [command, args] = inNamespace(folder.dir, ["true"]);
+    const [command, args] = inNamespace(folder, ["true"]);
     return spawnSync(command, args, { stdio: "ignore" }).status === 0;
   } finally {
-    folder.remove();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -57,11 +57,10 @@ describe.skipIf(!isAllowed())("with a full disk under the object store", () => {
   const ballast = () => join(objects(), "ballast");
 
   beforeAll(async () => {
-    folder = new TestFolder();
+    folder = await TestFolder.create();
     roots = join(folder.dir, "roots");
     mkdirSync(join(folder.dir, "objects"), { recursive: true, mode: 0o700 });
     mkdirSync(roots);
-    execFileSync("chmod", ["700", folder.dir]);
     // Numbers that do not compress: the result is some megabytes.
     const lines = Array.from({ length: rows }, (_, index) => `${(index * 2_654_435_761) % 4_294_967_296}`);
     writeFileSync(join(roots, "numbers.csv"), `n\n${lines.join("\n")}\n`);

@@ -1,5 +1,6 @@
 /** Sources that an `ingest` must not or cannot read: files out of reach or not what they say, and every address that is not public. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   mkdirSync,
@@ -10,7 +11,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Task } from "@trace/contracts";
@@ -194,6 +195,20 @@ class Canary {
     return heard;
   }
 
+  /** Connects to an address that `listen` answered with; resolves when the connection has been heard. */
+  async provoke(place: string): Promise<void> {
+    const at = place.lastIndexOf(":");
+    const server = this.#servers.find((one) => {
+      const address = one.address();
+      return typeof address === "object" && `${address?.address}:${address?.port}` === place;
+    });
+    if (server === undefined) throw new Error(`nothing listens at ${place}`);
+    const heard = once(server, "connection");
+    const socket = connect({ host: place.slice(0, at), port: Number(place.slice(at + 1)) });
+    this.#sockets.add(socket);
+    await Promise.all([once(socket, "connect"), heard]);
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(this.#servers.map((server) => new Promise((done) => server.close(done))));
@@ -261,6 +276,9 @@ test("an ingest from an address that is not public is refused when deployed or d
       expect(JSON.stringify(error)).not.toContain("pass@");
     }
     expect(canary.connections, `at ${heard.join(", ")}`).toBe(0);
+    // The canary itself: were it deaf, hearing nothing would mean nothing. Root has these ports unless others took them.
+    for (const place of heard) await canary.provoke(place);
+    expect(canary.connections).toBe(heard.length);
   } finally {
     await canary.stop();
   }

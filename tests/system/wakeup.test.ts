@@ -20,7 +20,8 @@ beforeAll(async () => {
   await server.start();
   running = await startStack({ slots, guardAllow: [server.authority] });
   await deploy(running.access, noopDag("nothing", "0ms"));
-  for (let slot = 0; slot < slots; slot += 1) await deploy(running.access, fetchDag(`blocker_${slot}`, server.url("/hold")));
+  for (let slot = 0; slot < slots; slot += 1)
+    await deploy(running.access, fetchDag(`blocker_${slot}`, server.url("/hold")));
 });
 afterEach((context) => tellIfFailed(context, running?.folder));
 afterAll(async () => {

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts";
+import { dagErrors } from "./errors/dag.ts";
 import { errorRecordSchema } from "./errors/index.ts";
 import { batchItemsMax, dagSourceBytesMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
 import { leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
@@ -26,6 +27,9 @@ import {
   taskSchema,
   taskStateSchema,
 } from "./task.ts";
+
+/** Anything that can be wrong with a DAG file. */
+const dagCodes = Object.keys(dagErrors) as (keyof typeof dagErrors)[];
 
 function items<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item).min(1).max(batchItemsMax) });
@@ -63,7 +67,7 @@ export const userRoutes = defineRoutes({
     description: "Checks the file, stores it as a version named by the hash of its content, and makes it current.",
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: deployAnswerSchema,
-    errors: ["TR-2001", "TR-4010", "TR-4011"],
+    errors: [...dagCodes, "TR-4010", "TR-4011"],
   },
   listDags: {
     method: "GET",

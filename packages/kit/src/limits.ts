@@ -26,3 +26,5 @@ export const poolWaitMs = 5_000;
 export const statementMs = 30_000;
 /** A transaction chosen as deadlock or serialization victim is run again this often. */
 export const transactionTriesMax = 5;
+/** Longest parameter in a path, characters; names have at most 128. */
+export const pathParamCharsMax = 256;

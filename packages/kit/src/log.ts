@@ -15,6 +15,8 @@ export interface LogOptions {
   readonly level?: string | undefined;
   /** Pretty lines for people; default: standard error is a terminal. */
   readonly pretty?: boolean | undefined;
+  /** Takes the lines instead of standard error. */
+  readonly write?: ((line: string) => void) | undefined;
 }
 
 /** Names whose values never reach a log, at any of the first three depths. */
@@ -46,10 +48,12 @@ function serializeError(error: unknown): unknown {
 }
 
 export function createLog(options: LogOptions): Log {
-  const pretty = options.pretty ?? process.stderr.isTTY === true;
-  const stream = pretty
-    ? { write: (line: string) => void process.stderr.write(prettyLine(line)) }
-    : destination({ fd: 2, sync: true });
+  const pretty = options.pretty ?? (options.write === undefined && process.stderr.isTTY === true);
+  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const stream =
+    pretty || options.write !== undefined
+      ? { write: (line: string) => write(pretty ? prettyLine(line) : line) }
+      : destination({ fd: 2, sync: true });
   return pino(
     {
       level: options.level ?? "info",

@@ -53,7 +53,10 @@ export const downloadIdleMs = 30_000;
 export const downloadConnectMs = 10_000;
 /** No DuckDB run is asked for a longer deadline, milliseconds (one hour, the most it takes). */
 export const queryMsMax = 3_600_000;
-/** How often an upload is tried when the store is away; waits between double from the base, milliseconds. */
-export const uploadTriesMax = 4;
+/**
+ * How often an upload is tried when the store is away; waits between double from the base, milliseconds. Together some
+ * 13 s: a store that is started again comes back within that, and a failed attempt would wait for 30 s.
+ */
+export const uploadTriesMax = 8;
 export const uploadRetryBaseMs = 300;
 export const uploadRetryMaxMs = 3_000;

@@ -200,7 +200,7 @@ export class Stack implements Service {
 
   #role(name: string, after: readonly string[], opsPort: number, env: Record<string, string>): ProcessSpec {
     const inherited = this.#options.env;
-    const passed = ["TRACE_LOG_LEVEL", "TMPDIR", "LANG"].flatMap((key) => {
+    const passed = ["TRACE_LOG_LEVEL", "TRACE_ALLOWED_HOSTS", "TMPDIR", "LANG"].flatMap((key) => {
       const value = inherited[key];
       return value === undefined ? [] : [[key, value] as const];
     });

@@ -2,6 +2,8 @@
 
 /** YAML tokens of one file: about 50,000 lines. Bounds the time a hostile file can take to parse. */
 export const dagTokensMax = 250_000;
+/** Directives (`%...`) and tokens that belong nowhere, in one file. A DAG file needs none. */
+export const dagStrayTokensMax = 200;
 /** Values of one file once its aliases are followed: what makes an alias bomb harmless. */
 export const dagNodesMax = 100_000;
 export const dagAliasesMax = 1_000;

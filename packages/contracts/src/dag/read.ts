@@ -8,7 +8,7 @@ import type { Alias, Document, Node, YAMLMap } from "yaml";
 import { Composer, isAlias, isMap, isNode, isScalar, isSeq, Lexer, Parser } from "yaml";
 import type { Problem } from "./diagnostic.ts";
 import { quoted } from "./frame.ts";
-import { dagAliasesMax, dagDepthMax, dagNodesMax, dagTokensMax } from "./limits.ts";
+import { dagAliasesMax, dagDepthMax, dagNodesMax, dagStrayTokensMax, dagTokensMax } from "./limits.ts";
 
 export type Range = readonly [number, number];
 export type Path = readonly (string | number)[];
@@ -56,7 +56,8 @@ export function readYaml(text: string): ReadResult {
     return nothing(true);
   }
   if (composed.tooMany !== undefined) {
-    const message = `the file holds more than ${dagTokensMax.toLocaleString("en")} YAML tokens`;
+    const most = `${dagTokensMax.toLocaleString("en")} YAML tokens, or ${dagStrayTokensMax} directives and stray ones`;
+    const message = `the file holds more than ${most}`;
     const suggestion = "split the DAG into several files";
     problems.push({ code: "TR-2014", message, suggestion, range: [composed.tooMany, composed.tooMany + 1] });
     return nothing(true);
@@ -96,11 +97,17 @@ function compose(text: string): Composed {
   const documents: Document.Parsed[] = [];
   let tokens = 0;
   let offset = 0;
+  let strays = 0;
   for (const lexeme of new Lexer().lex(text)) {
     tokens += 1;
     offset += lexeme.length;
     if (tokens > dagTokensMax) return { documents, tooMany: Math.min(offset, text.length) };
-    for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
+    for (const token of parser.next(lexeme)) {
+      // The composer keeps an error object for each of these, which is what a hostile file of nothing else would cost.
+      if (token.type === "directive" || token.type === "error") strays += 1;
+      if (strays > dagStrayTokensMax) return { documents, tooMany: Math.min(offset, text.length) };
+      documents.push(...composer.next(token));
+    }
     // One document is complete once the next begins, so two here mean a third has begun: enough is known.
     if (documents.length > 1) return { documents, tooMany: undefined };
   }

@@ -15,7 +15,7 @@ const folder = join(import.meta.dirname, "../../../../docs/errors");
 const codes = Object.entries<ErrorDefinition>(errorCatalogue);
 const sections = ["Meaning", "Cause", "Fix"];
 /** Shorter than this is a heading without a text. */
-const sectionCharsMin = 40;
+const sectionCharsMin = 30;
 
 /** What is wrong with a page; nothing when it fits its code. */
 function faultsOf(code: string, definition: ErrorDefinition, page: string): string[] {

@@ -3,6 +3,7 @@
  * problem document (RFC 9457). It binds loopback by default and refuses foreign Host and Origin headers, so that a
  * page in a browser cannot reach it through a name that resolves to this machine (DNS rebinding).
  */
+import type { Socket } from "node:net";
 import {
   type ErrorRecord,
   type Route,
@@ -15,7 +16,7 @@ import {
   toProblem,
 } from "@trace/contracts";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
-import { drainMs, keepAliveMs, requestReceiveMs, requestsInFlightMax } from "../limits.ts";
+import { drainMs, keepAliveMs, pathParamCharsMax, requestReceiveMs, requestsInFlightMax } from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Service } from "../service.ts";
 import { refuseUnread } from "./unread.ts";
@@ -121,6 +122,28 @@ function fromFastify(error: unknown): TraceError {
   });
 }
 
+/** What Node's parser refuses before there is a request: no HTTP, too many header bytes, a body that comes too slowly. */
+function refuseUnparsed(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const reasons: Readonly<Record<string, string>> = {
+    HPE_HEADER_OVERFLOW: "its address and headers are larger than 16 KiB",
+    ERR_HTTP_REQUEST_TIMEOUT: `it did not come whole within ${requestReceiveMs / 1_000} s`,
+  };
+  const problem = toProblem(
+    new TraceError("TR-1002", {
+      detail: `the request cannot be read: ${reasons[error.code ?? ""] ?? "it is not HTTP"}`,
+      fix: "send HTTP/1.1 with a short address and all of the body at once",
+    }),
+  );
+  const text = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
+}
+
 export class Listener<T extends RouteTable, P> implements Service {
   readonly #options: ListenerOptions<T, P>;
   readonly #app: FastifyInstance;
@@ -135,6 +158,9 @@ export class Listener<T extends RouteTable, P> implements Service {
       keepAliveTimeout: keepAliveMs,
       forceCloseConnections: "idle",
       logger: false,
+      // Fastify's own bound, 100, is shorter than a name may be; a longer one would be no route at all.
+      routerOptions: { maxParamLength: pathParamCharsMax },
+      clientErrorHandler: refuseUnparsed,
     });
     this.#app.setErrorHandler((error, request, reply) => this.#answerError(error, request, reply));
     const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
@@ -236,7 +262,11 @@ export class Listener<T extends RouteTable, P> implements Service {
     const { complete, destroyed } = request.raw;
     if (!complete && !destroyed) {
       reply.hijack();
-      const headers = { ...reply.getHeaders(), "content-type": "application/problem+json; charset=utf-8" };
+      const retryAfter = reply.getHeader("retry-after");
+      const headers = {
+        "content-type": "application/problem+json; charset=utf-8",
+        ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+      };
       refuseUnread(request.raw, reply.raw, { status: problem.status, headers, text: JSON.stringify(answer) });
       return reply;
     }
