@@ -65,6 +65,28 @@ test("the queues of the configuration exist at once, each with its dead-letter q
   }
 });
 
+test("a message that a client's long poll took after the client had died goes to the next one at once", async () => {
+  const QueueUrl = endpoint.queueUrl("tasks");
+  const dead = httpRequest({
+    method: "POST",
+    path: "/",
+    host: "127.0.0.1",
+    port: endpoint.port,
+    agent: false,
+    headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.ReceiveMessage" },
+  });
+  dead.on("error", () => undefined); // cut below
+  await new Promise<void>((done) => void dead.end(JSON.stringify({ QueueUrl, WaitTimeSeconds: 20 }), done));
+  await sqs.send(new GetQueueUrlCommand({ QueueName: "tasks" })); // the poll came before this call, so it waits by now
+  dead.destroy();
+  // A new connection is accepted, read and answered after the end of the old one was seen.
+  for (let i = 0; i < 2; i += 1) await status({ method: "GET", path: "/" });
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "wake up" }));
+  // Shorter than the visibility of 30 s for which it was hidden on behalf of the dead.
+  const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 10 }));
+  expect(Messages?.map(({ Body }) => Body)).toEqual(["wake up"]);
+});
+
 test("a message comes through, and one that nobody settles moves aside", async () => {
   const QueueUrl = endpoint.queueUrl("poison");
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: '{"queue":"poison","task_ids":[1]}' }));

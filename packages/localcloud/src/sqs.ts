@@ -84,6 +84,12 @@ export class SqsEndpoint implements Service {
       if (typeof payload !== "string" || !urlActions.has(String(request.headers["x-amz-target"]))) return payload;
       return payload.replaceAll(`${foreign}${this.#port}/`, `http://${this.#authority()}/`);
     });
+    app.addHook("onSend", async (request, _reply, payload) => {
+      if (request.raw.socket.destroyed && request.headers["x-amz-target"] === "AmazonSQS.ReceiveMessage") {
+        await this.#handBack(app, request.body, payload);
+      }
+      return payload;
+    });
     const { host, port } = this.#options;
     try {
       await app.listen({ host, port });
@@ -119,8 +125,8 @@ export class SqsEndpoint implements Service {
    */
   async #createQueue(app: App, queue: SqsQueue): Promise<void> {
     const deadLetter = deadLetterName(queue.name);
-    await this.#call(app, deadLetter, { MessageRetentionPeriod: String(deadLetterRetentionSeconds) });
-    await this.#call(app, queue.name, {
+    await this.#create(app, deadLetter, { MessageRetentionPeriod: String(deadLetterRetentionSeconds) });
+    await this.#create(app, queue.name, {
       VisibilityTimeout: String(queue.visibilityTimeoutSeconds),
       RedrivePolicy: JSON.stringify({
         deadLetterTargetArn: `arn:aws:sqs:${this.#options.region}:${account}:${deadLetter}`,
@@ -129,22 +135,42 @@ export class SqsEndpoint implements Service {
     });
   }
 
-  async #call(app: App, name: string, attributes: Record<string, string>): Promise<void> {
-    const answer = await app.inject({
-      method: "POST",
-      url: "/",
-      headers: {
-        host: this.#authority(),
-        "content-type": "application/x-amz-json-1.0",
-        "x-amz-target": "AmazonSQS.CreateQueue",
-      },
-      payload: JSON.stringify({ QueueName: name, Attributes: attributes }),
-    });
+  /**
+   * fauxqs does not notice that a client has gone, a worker that was killed say, and lets its long poll take the next
+   * messages, which would then stay hidden from everybody for their whole visibility. They go back at once.
+   */
+  async #handBack(app: App, asked: unknown, payload: unknown): Promise<void> {
+    const parsed = (text: unknown): unknown => (typeof text === "string" ? JSON.parse(text) : text);
+    const { QueueUrl } = parsed(asked) as { QueueUrl?: string };
+    const { Messages = [] } = parsed(payload) as { Messages?: { ReceiptHandle?: string }[] };
+    for (const { ReceiptHandle } of Messages) {
+      await this.#call(app, "ChangeMessageVisibility", { QueueUrl, ReceiptHandle, VisibilityTimeout: 0 });
+    }
+    if (Messages.length > 0) {
+      this.#options.log.info({ messages: Messages.length }, "handed back messages that a client died waiting for");
+    }
+  }
+
+  async #create(app: App, name: string, attributes: Record<string, string>): Promise<void> {
+    const answer = await this.#call(app, "CreateQueue", { QueueName: name, Attributes: attributes });
     if (answer.statusCode === 200) return;
     throw new TraceError("TR-6107", {
       detail: `The embedded SQS endpoint refused to create the queue '${name}': ${answer.body.slice(0, 500)}`,
       where: this.#authority(),
       fix: "Correct the attributes of the queue in the configuration.",
+    });
+  }
+
+  #call(app: App, action: string, request: unknown): Promise<{ statusCode: number; body: string }> {
+    return app.inject({
+      method: "POST",
+      url: "/",
+      headers: {
+        host: this.#authority(),
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": `AmazonSQS.${action}`,
+      },
+      payload: JSON.stringify(request),
     });
   }
 }

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DuckResult } from "@trace/duck";
 import { afterEach, describe, expect, it } from "vitest";
+import { uploadTriesMax } from "./limits.ts";
 import { stageOutput } from "./staging.ts";
 import { ingestJob, type TestContext, testContext } from "./testing/context.ts";
 
@@ -21,6 +22,12 @@ async function prepare(parts: Parameters<typeof testContext>[1] = {}): Promise<T
   return { ...current, result: { columns, rowCount: 2, files, elapsedMs: 1, peakRssBytes: 1 } };
 }
 
+/** Timers that do not wait. */
+function atOnce(_ms: number, call: () => void): () => void {
+  const soon = setImmediate(call);
+  return () => clearImmediate(soon);
+}
+
 describe("staging an output", () => {
   it("takes an object that its own lost put left under the key", async () => {
     const { context, result, store } = await prepare();
@@ -33,8 +40,10 @@ describe("staging an output", () => {
     const { context, result, store } = await prepare();
     store.failNext.push({ fits: /parquet$/, stored: false }, { fits: /manifest/, stored: false });
     await stageOutput(context, result);
-    const other = await prepare();
-    for (let tries = 0; tries < 4; tries += 1) other.store.failNext.push({ fits: /parquet$/, stored: false });
+    const timers = { monotonicMs: () => performance.now(), after: atOnce };
+    const other = await prepare({ services: { timers } });
+    for (let tries = 0; tries < uploadTriesMax; tries += 1)
+      other.store.failNext.push({ fits: /parquet$/, stored: false });
     await expect(stageOutput(other.context, other.result)).rejects.toMatchObject({ code: "TR-4006" });
     expect(other.store.puts).toEqual([]);
   });

@@ -176,7 +176,8 @@ export class ProcessUnit implements Unit {
 
   async #waitUntilReady(child: ChildProcess): Promise<void> {
     const { readyUrl, ready, readyMaxMs = supervisorLimits.readyMaxMs } = this.#spec;
-    const isReady = ready ?? (readyUrl === undefined ? () => Promise.resolve(true) : () => answers(readyUrl, child.pid));
+    const isReady =
+      ready ?? (readyUrl === undefined ? () => Promise.resolve(true) : () => answers(readyUrl, child.pid));
     const until = performance.now() + readyMaxMs;
     while (child.exitCode === null && child.signalCode === null) {
       if (await isReady()) return;
