@@ -1,6 +1,7 @@
 /** Claims: ids first, then the next ones; each task to one claimer; nothing for a session that is over. */
 import { Database, newId, silentLog } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { lockGenerations } from "./sql/statements.gen.ts";
 import { diamondDag, noopDag, World } from "./testing/world.ts";
 
 let world: World;
@@ -59,6 +60,24 @@ describe("a claim", () => {
     expect(await world.claim(session, 1, [id ?? ""])).toEqual([]);
     await world.makeDue();
     expect(ids(await world.claim(session, 1))).toEqual([id]);
+  });
+
+  test("passes over a task that another transaction holds, and does not wait for it", async () => {
+    const [held = "", free] = await world.create("plain", "noop", 2);
+    const other = new Database({ url: world.url, name: "other", log: silentLog(), connectionsMax: 1 });
+    const holder = await other.session();
+    try {
+      await holder.raw("begin");
+      await holder.raw("select 1 from ready join tasks using (task_id) where public_id = $1 for update of ready", [
+        held,
+      ]);
+      const session = await world.session();
+      expect(ids(await world.claim(session, 2))).toEqual([free]);
+      expect(await world.claim(session, 2, [held])).toEqual([]);
+    } finally {
+      holder.release(true);
+      await other.stop();
+    }
   });
 
   test("of a queue that does not exist is refused by name", async () => {
@@ -153,10 +172,13 @@ describe("inputs", () => {
     const commit = await other.session();
     try {
       await commit.raw("begin");
-      // The lock of lockGenerations, held as if the commit's transaction hung.
-      await commit.raw("select generation_id from generations order by generation_id for no key update");
+      const ids = await world.db.raw<{ id: number }>("select generation_id as id from generations");
+      // The commit's own lock, held as if its transaction hung.
+      await commit.db.query(lockGenerations, { generation_ids: ids.map((row) => row.id) });
       await commit.raw("update generations set head_commit = head_commit + 1");
       expect((await world.claimOne()).inputs[0]?.commit).toBe(1);
+      // Fails if the claim only went on because Postgres had cut this transaction for idling.
+      await commit.raw("rollback");
     } finally {
       commit.release(true);
       await other.stop();

@@ -32,7 +32,7 @@ import { Deploys } from "./deploys.ts";
 import { taskAuthentication, taskHandlers } from "./http/task.ts";
 import { type UserCaller, userHandlers } from "./http/user.ts";
 import { workerHandlers } from "./http/worker.ts";
-import { housekeepingEveryMs, sessionKeptMs } from "./limits.ts";
+import { housekeepingEveryMs, sessionKeptMs, taskKeyKeptMs, taskKeysForgottenMax } from "./limits.ts";
 import { Logs } from "./logs.ts";
 import { OutboxLane } from "./loops/outbox.ts";
 import { createReaper } from "./loops/reaper.ts";
@@ -44,6 +44,7 @@ import { Sessions } from "./sessions.ts";
 import {
   findToken,
   forgetSessions,
+  forgetTaskKeys,
   mainOrg,
   queueNames,
   setInstallation,
@@ -160,6 +161,7 @@ export class Dispatcher implements Service {
       log,
       pass: async () => {
         await db.query(forgetSessions, { older_than_ms: sessionKeptMs });
+        await db.query(forgetTaskKeys, { older_than_ms: taskKeyKeptMs, limit: taskKeysForgottenMax });
         return "idle";
       },
     });

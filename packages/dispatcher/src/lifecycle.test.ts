@@ -250,7 +250,7 @@ const steps = [
 ];
 
 test("any sequence of calls leaves every task where the model says", async () => {
-  const commands = fc.commands(steps, { maxCommands: 40, size: "max" });
+  const commands = fc.commands(steps, { maxCommands: 30, size: "max" });
   const property = fc.asyncProperty(commands, async (sequence) => {
     await world.clear();
     await fc.asyncModelRun(() => ({ model: new Model(), real: new Real() }), [create("noop", 3), open, ...sequence]);

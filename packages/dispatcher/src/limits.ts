@@ -34,3 +34,7 @@ export const housekeepingEveryMs = 600_000;
 export const manifestChecksInFlight = 16;
 /** Commits shown with a dataset. */
 export const commitsShownMax = 20;
+/** A dedupe key outlives its task by this; then it is free again. */
+export const taskKeyKeptMs = 30 * 24 * 3_600_000;
+/** Keys forgotten in one pass of the housekeeping. */
+export const taskKeysForgottenMax = 10_000;

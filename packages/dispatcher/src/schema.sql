@@ -109,7 +109,7 @@ create table runs (
 );
 
 create table tasks (
-  task_id bigint generated always as identity (cache 100) primary key,
+  task_id bigint generated always as identity primary key,
   public_id uuid not null unique,
   org_id bigint not null,
   run_id bigint,

@@ -2,6 +2,7 @@
 import { payloadBytesMax } from "@trace/contracts";
 import { Database, silentLog } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { forgetTaskKeys } from "./sql/statements.gen.ts";
 import { diamondDag, noopDag, until, World, waitingForLocks } from "./testing/world.ts";
 
 let world: World;
@@ -146,6 +147,31 @@ describe("a dedupe key", () => {
     const [long, bad] = await create({ dedupe_key: "ü".repeat(256) }, { dedupe_key: "a\0b" });
     expect(long?.created).toBe(true);
     expect(bad?.error).toMatchObject({ code: "TR-1002", where: "dedupe_key" });
+  });
+});
+
+describe("keys are forgotten", () => {
+  const day = 24 * 3_600_000;
+  const forget = () => world.db.query(forgetTaskKeys, { older_than_ms: 30 * day, limit: 100 });
+  const age = (table: "task_keys" | "outcomes", column: string) =>
+    world.db.raw(`update ${table} set ${column} = ${column} - interval '31 days'`);
+
+  test("30 days after their task has ended, and not while it lives", async () => {
+    await create({ dedupe_key: "old" });
+    await age("task_keys", "created_at");
+    await forget();
+    expect(await world.count("task_keys")).toBe(1);
+
+    const [task] = await world.claim(await world.session());
+    if (task === undefined) throw new Error("nothing was claimed");
+    await world.succeed(task);
+    await forget();
+    expect(await world.count("task_keys")).toBe(1);
+
+    await age("outcomes", "ended_at");
+    await forget();
+    expect(await world.count("task_keys")).toBe(0);
+    expect(await create({ dedupe_key: "old" })).toMatchObject([{ created: true }]);
   });
 });
 

@@ -1065,6 +1065,17 @@ export const attemptsOfTask: Statement<AttemptsOfTaskParams, AttemptsOfTaskRow> 
   text: "select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1\nunion all\nselect l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null\n  from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1\n order by 1",
 };
 
+export interface ForgetTaskKeysParams {
+  readonly older_than_ms: number;
+  readonly limit: number;
+}
+export type ForgetTaskKeysRow = Readonly<Record<never, never>>;
+export const forgetTaskKeys: Statement<ForgetTaskKeysParams, ForgetTaskKeysRow> = {
+  name: "forgetTaskKeys",
+  params: ["older_than_ms", "limit"],
+  text: "delete from task_keys where ctid = any (array(\n  select k.ctid\n    from task_keys k\n    join tasks t on t.public_id = k.task_public_id\n    join outcomes o on o.task_id = t.task_id\n   where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'\n     and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'\n   limit $2))",
+};
+
 export interface ConsumersOfParams {
   readonly generation_ids: readonly number[];
 }

@@ -124,3 +124,15 @@ union all
 select l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null
   from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1
  order by 1;
+
+-- name: forgetTaskKeys
+-- params: older_than_ms, limit
+-- Keys are kept while their task lives and 30 days more; a bounded piece at a time, so that no pass holds many rows.
+delete from task_keys where ctid = any (array(
+  select k.ctid
+    from task_keys k
+    join tasks t on t.public_id = k.task_public_id
+    join outcomes o on o.task_id = t.task_id
+   where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'
+     and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'
+   limit $2));

@@ -3,6 +3,7 @@
  * variables (AWS_ENDPOINT_URL_S3, region, credentials); against the embedded stack only these differ.
  */
 import { createHash, createHmac } from "node:crypto";
+import type { Readable } from "node:stream";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -78,6 +79,13 @@ function failure(error: unknown, operation: string, bucket: string, key: string)
   });
 }
 
+function tooLarge(bucket: string, key: string, how: string, bytesMax: number): TraceError {
+  return new TraceError("TR-4009", {
+    detail: `s3://${bucket}/${key} ${how}; at most ${bytesMax} bytes are read`,
+    fix: "write smaller objects of this kind",
+  });
+}
+
 function sha256Hex(base64: string | undefined): string | undefined {
   return base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("hex");
 }
@@ -149,16 +157,21 @@ export class ObjectStore implements Service {
   async get(bucket: string, key: string, bytesMax: number): Promise<Uint8Array | undefined> {
     try {
       const object = await this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      if (object.Body === undefined) return undefined;
+      // The length is what the store says; the bytes are counted as well.
+      const body = object.Body as unknown as Readable;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
       if ((object.ContentLength ?? 0) > bytesMax) {
-        object.Body?.transformToWebStream()
-          .cancel()
-          .catch(() => undefined);
-        throw new TraceError("TR-4009", {
-          detail: `s3://${bucket}/${key} is ${object.ContentLength} bytes; at most ${bytesMax} are read`,
-          fix: "write smaller objects of this kind",
-        });
+        body.destroy();
+        throw tooLarge(bucket, key, `is ${object.ContentLength} bytes`, bytesMax);
       }
-      return await object.Body?.transformToByteArray();
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > bytesMax) throw tooLarge(bucket, key, "is longer than it said", bytesMax);
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks, bytes);
     } catch (error) {
       if (error instanceof TraceError) throw error;
       if (statusOf(error) === 404) return undefined;

@@ -67,11 +67,12 @@ function sqlState(error: unknown): string | undefined {
 /** True when the error says that Postgres is away or going away, not that the statement is wrong. */
 export function isUnavailable(error: unknown): boolean {
   const state = sqlState(error);
+  // Of the system (ECONNREFUSED); before the states of SQL, because EPIPE has five letters, too.
+  if (state !== undefined && /^E[A-Z]+$/.test(state)) return true;
   if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) {
     // 25P03: ended by Postgres because it idled in a transaction, as after a stall of ours.
     return state.startsWith("08") || state.startsWith("57P") || state === "53300" || state === "25P03";
   }
-  if (state !== undefined && /^E[A-Z]+$/.test(state)) return true;
   // pg gives these no code; its texts are the only sign there is (pg 8.23, lib/client.js, and pg-pool 3, index.js).
   return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|Cannot use a pool after calling end)/.test(
     error instanceof Error ? error.message : "",

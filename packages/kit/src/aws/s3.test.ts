@@ -1,0 +1,131 @@
+/** The object store's client against a server that says what S3 says: which answer becomes which error. */
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { TraceError } from "@trace/contracts";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ObjectStore } from "./s3.ts";
+
+interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+let server: Server;
+let store: ObjectStore;
+let seen: Seen[];
+let answer: { status: number; headers?: Record<string, string>; body?: string };
+
+beforeAll(async () => {
+  server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    seen.push({ method: request.method ?? "", url: request.url ?? "", headers: request.headers, body });
+    response.writeHead(answer.status, answer.headers).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const credentials = { accessKeyId: "AK", secretAccessKey: "very-secret" };
+  store = new ObjectStore({ endpoint: `http://127.0.0.1:${port}`, region: "us-east-1", credentials, triesMax: 1 });
+});
+afterAll(async () => {
+  await store.stop();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+beforeEach(() => {
+  seen = [];
+  answer = { status: 200 };
+});
+
+const xml = (code: string) => `<?xml version="1.0"?><Error><Code>${code}</Code><Message>because</Message></Error>`;
+const body = Buffer.from("hello");
+const sha256 = createHash("sha256").update(body).digest("hex");
+
+function put(ifAbsent = true) {
+  return store.put({ bucket: "b", key: "d/k.parquet", body, bytes: body.length, sha256, ifAbsent });
+}
+
+describe("put", () => {
+  test("sends the checksum to be kept and the condition to be met", async () => {
+    expect(await put()).toBe("stored");
+    expect(seen[0]).toMatchObject({ method: "PUT", body: "hello" });
+    expect(seen[0]?.url).toMatch(/^\/b\/d\/k\.parquet/);
+    expect(seen[0]?.headers).toMatchObject({
+      "if-none-match": "*",
+      "x-amz-checksum-sha256": Buffer.from(sha256, "hex").toString("base64"),
+      "content-length": "5",
+    });
+    await put(false);
+    expect(seen[1]?.headers).not.toHaveProperty("if-none-match");
+  });
+
+  test("of a key that exists is told so and is no error", async () => {
+    answer = { status: 412, body: xml("PreconditionFailed") };
+    expect(await put()).toBe("exists");
+  });
+});
+
+describe("an answer", () => {
+  test.each([
+    [403, "AccessDenied", "TR-4008"],
+    [403, "SignatureDoesNotMatch", "TR-4008"],
+    [409, "ConditionalRequestConflict", "TR-4006"],
+    [500, "InternalError", "TR-4006"],
+    [503, "SlowDown", "TR-4006"],
+    [507, "InsufficientStorage", "TR-4007"],
+  ])("of %i %s is %s, names the object and tells no secret", async (status, code, expected) => {
+    answer = { status, body: xml(code) };
+    const error = await put().then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    if (!(error instanceof TraceError)) throw new Error("no refusal");
+    expect(error.code).toBe(expected);
+    expect(error.where).toBe("PutObject s3://b/d/k.parquet");
+    expect(`${error.message} ${error.why} ${error.fix}`).not.toContain("very-secret");
+  });
+
+  test("of nobody is TR-4006", async () => {
+    const credentials = { accessKeyId: "a", secretAccessKey: "b" };
+    const nobody = new ObjectStore({ endpoint: "http://127.0.0.1:1", region: "us-east-1", credentials, triesMax: 1 });
+    await expect(nobody.head("b", "k")).rejects.toMatchObject({ code: "TR-4006" });
+    await nobody.stop();
+  });
+});
+
+describe("head and get", () => {
+  test("of what is not there are undefined", async () => {
+    answer = { status: 404, body: xml("NoSuchKey") };
+    expect(await store.head("b", "k")).toBeUndefined();
+    expect(await store.get("b", "k", 10)).toBeUndefined();
+  });
+
+  test("tell size, and the checksum as hex when the store has one", async () => {
+    const checksum = Buffer.from(sha256, "hex").toString("base64");
+    answer = { status: 200, headers: { "content-length": "5", etag: '"x"', "x-amz-checksum-sha256": checksum } };
+    expect(await store.head("b", "k")).toEqual({ bytes: 5, etag: '"x"', sha256 });
+    expect(seen[0]?.headers["x-amz-checksum-mode"]).toBe("ENABLED");
+    answer = { status: 200, headers: { "content-length": "5", etag: '"x"' } };
+    expect((await store.head("b", "k"))?.sha256).toBeUndefined();
+  });
+
+  test("of more than the bound is refused, said or not said how long it is", async () => {
+    answer = { status: 200, headers: { "content-length": "11" }, body: "x".repeat(11) };
+    await expect(store.get("b", "k", 10)).rejects.toMatchObject({ code: "TR-4009" });
+    answer = { status: 200, headers: { "transfer-encoding": "chunked" }, body: "x".repeat(11) };
+    await expect(store.get("b", "k", 10)).rejects.toMatchObject({ code: "TR-4009" });
+    answer = { status: 200, headers: { "content-length": "10" }, body: "x".repeat(10) };
+    expect(await store.get("b", "k", 10)).toHaveLength(10);
+  });
+});
+
+test("a link holds the key's name escaped, a life of 15 minutes at most and no secret", () => {
+  const url = new URL(store.presignGet("b", "d/a b+ü(1)*.parquet", 86_400, Date.UTC(2026, 0, 2, 3, 4, 5)));
+  expect(url.pathname).toBe("/b/d/a%20b%2B%C3%BC%281%29%2A.parquet");
+  expect(url.searchParams.get("X-Amz-Expires")).toBe("900");
+  expect(url.searchParams.get("X-Amz-Date")).toBe("20260102T030405Z");
+  expect(url.searchParams.get("X-Amz-Signature")).toMatch(/^[0-9a-f]{64}$/);
+  expect(url.href).not.toContain("very-secret");
+});
