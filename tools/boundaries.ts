@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { importsOf } from "./imports.ts";
 
-/** Packages each package may import (blueprint section 5): strictly lower layers, and kit for the rest of layer 1. */
+/** Packages each package may import: strictly lower layers, and kit for the rest of layer 1. */
 export const mayImport: Readonly<Record<string, readonly string[]>> = layered({
   contracts: [],
   kit: ["contracts"],

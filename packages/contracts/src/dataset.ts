@@ -1,4 +1,4 @@
-/** Datasets, commits and manifests as they cross a process (blueprint section 8). */
+/** Datasets, commits and manifests as they cross a process. */
 import { z } from "zod";
 import { columnsMax, manifestFilesMax } from "./limits.ts";
 import { leaseNoSchema, nameSchema, sha256Schema, timeSchema, uuidSchema } from "./names.ts";

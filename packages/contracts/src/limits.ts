@@ -1,4 +1,4 @@
-/** Bounds of everything that crosses a process. Each has a unit in its name; blueprint section 7 sets the values. */
+/** Bounds of everything that crosses a process. Each has a unit in its name. */
 
 /** Largest request body of any API, bytes (32 MiB). */
 export const requestBytesMax = 32 * 1024 * 1024;

@@ -1,4 +1,4 @@
-/** Names and identifiers, the same in SQL, API, DAG files and the command line (blueprint section 6). */
+/** Names and identifiers, the same in SQL, API, DAG files and the command line. */
 import { z } from "zod";
 
 /** Datasets, DAGs, jobs and queues: lower case, starts with a letter, at most 128 characters. */

@@ -1,4 +1,4 @@
-/** Tasks, attempts, sessions and leases as they cross a process. Words and states: blueprint sections 6 and 7. */
+/** Tasks, attempts, sessions and leases as they cross a process. Words and states: ARCHITECTURE.md. */
 import { z } from "zod";
 import { jobDefinitionSchema } from "./dag/definition.ts";
 import { commitRefSchema, stagedOutputSchema } from "./dataset.ts";

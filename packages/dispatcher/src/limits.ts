@@ -1,4 +1,4 @@
-/** Bounds and rhythms of the dispatcher (blueprint section 7). Units are in the names. */
+/** Bounds and rhythms of the dispatcher. Units are in the names. */
 
 /** A session without a beat for this long is over. */
 export const sessionTtlMs = 15_000;

@@ -1,5 +1,5 @@
 /**
- * What an attempt staged, checked against the store before any transaction is opened (blueprint section 8). A manifest
+ * What an attempt staged, checked against the store before any transaction is opened. A manifest
  * is a claim of a writer: each file must lie under the attempt's own prefix, be there, and have the size and checksum
  * the manifest says. The store being away is no verdict: the lease is kept and the call may be made again.
  */

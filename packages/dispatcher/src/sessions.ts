@@ -1,4 +1,4 @@
-/** Worker sessions: the heartbeat that keeps all leases of one worker process alive (blueprint section 7). */
+/** Worker sessions: the heartbeat that keeps all leases of one worker process alive. */
 import { type Progress, type Session, TraceError } from "@trace/contracts";
 import { type Database, newId } from "@trace/kit";
 import { sessionBeatMs, sessionTtlMs } from "./limits.ts";

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { FakeStack, fakeToken } from "../testing/fake-stack.ts";
@@ -141,15 +141,25 @@ test("a state folder or a token that others can read is told with the command th
   expect(checks.get("api token")).toMatchObject({ status: "fail", fix: expect.stringContaining("chmod 600") });
 });
 
-test("file roots are tried", async () => {
+test("the folders that the running stack reads files from are tried", async () => {
   const good = join(stack.cwd, "data");
   mkdirSync(good, { recursive: true });
-  expect((await examine({ TRACE_FILE_ROOTS: JSON.stringify([good]) })).checks.get("file roots")?.status).toBe("ok");
-  const missing = await examine({ TRACE_FILE_ROOTS: JSON.stringify([good, join(stack.cwd, "nothing")]) });
-  expect(missing.checks.get("file roots")).toMatchObject({
-    status: "fail",
-    detail: expect.stringContaining("nothing: there is no"),
-  });
+  const path = join(stack.state, "endpoints.json");
+  const text = readFileSync(path, "utf8");
+  const withRoots = async (...file_roots: string[]) => {
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(text), file_roots }));
+    return (await examine()).checks.get("file roots");
+  };
+  try {
+    expect(await withRoots(good)).toMatchObject({ status: "ok", detail: `1 folder: ${good}` });
+    expect(await withRoots()).toMatchObject({ status: "ok", detail: expect.stringContaining("none") });
+    expect(await withRoots(good, join(stack.cwd, "nothing"))).toMatchObject({
+      status: "fail",
+      detail: expect.stringContaining("nothing: there is no"),
+    });
+  } finally {
+    writeFileSync(path, text);
+  }
 });
 
 test("a check that throws is a failure of that check alone", async () => {

@@ -102,22 +102,10 @@ async function disk(world: DoctorWorld, signal: AbortSignal): Promise<NamedFindi
   return [free, { name: "disk used", ...ok(`${least}${bytes(sum)} by this stack`) }];
 }
 
-function rootsOf(text: string | undefined): string[] | undefined {
-  if (text === undefined || text.trim() === "") return undefined;
-  if (!text.trimStart().startsWith("[")) return text.split(",").map((root) => root.trim());
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return Array.isArray(parsed) ? parsed.map(String) : [];
-  } catch {
-    return []; // told as a failure: no root is no way to read a file
-  }
-}
-
 async function fileRoots(world: DoctorWorld): Promise<Finding> {
-  const roots = rootsOf(world.env.TRACE_FILE_ROOTS);
-  if (roots === undefined)
-    return skip("TRACE_FILE_ROOTS is not set here: jobs read files where 'trace up' was told they may");
-  if (roots.length === 0) return fail("TRACE_FILE_ROOTS names no folder", `set it to a JSON array: '["/data"]'`);
+  const roots = world.endpoints?.file_roots;
+  if (roots === undefined) return skip("no stack runs here; 'trace up --root FOLDER' names them");
+  if (roots.length === 0) return ok("none: jobs read no local files; 'trace up --root FOLDER' names some");
   const faults: string[] = [];
   for (const root of roots) {
     try {
@@ -127,7 +115,8 @@ async function fileRoots(world: DoctorWorld): Promise<Finding> {
       faults.push(`${root}: ${systemReason(error)}`);
     }
   }
-  if (faults.length > 0) return fail(faults.join("; "), "make these folders, or take them out of TRACE_FILE_ROOTS");
+  if (faults.length > 0)
+    return fail(faults.join("; "), "make these folders, or start again with others: 'trace up --root FOLDER'");
   return ok(`${plural(roots.length, "folder")}: ${roots.join(", ")}`);
 }
 

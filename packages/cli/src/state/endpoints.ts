@@ -22,6 +22,8 @@ export interface Endpoints {
   /** Role to the base URL of its /healthz, /readyz and /metrics. */
   readonly ops: Readonly<Record<string, string>>;
   readonly logs: string;
+  /** Folders that `ingest` may read files from. */
+  readonly file_roots?: readonly string[] | undefined;
 }
 
 export const endpointsFileName = "endpoints.json";

@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { TraceError } from "@trace/contracts";
 import type { Environment, Log, Service } from "@trace/kit";
 import {
   EmbeddedPostgres,
@@ -30,6 +31,7 @@ import {
   workerTokenRotationMs,
 } from "./limits.ts";
 import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets, type WorkerTokenFiles } from "./secrets.ts";
+import { keepSettings } from "./settings.ts";
 
 export interface StackOptions {
   readonly dir: string;
@@ -53,6 +55,14 @@ const host = "127.0.0.1";
 const region = "us-east-1";
 const mainFile = join(import.meta.dirname, "..", "main.ts");
 
+/** Variables of the shell that reach every role. */
+const everyRole = ["TRACE_LOG_LEVEL", "TRACE_ALLOWED_HOSTS", "TMPDIR", "LANG"];
+
+/** Those of the variables named that are set. */
+function passed(env: Environment, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+}
+
 function url(port: number): string {
   return `http://${host}:${port}`;
 }
@@ -64,6 +74,8 @@ export class Stack implements Service {
   #postgres: EmbeddedPostgres[] = [];
   #rotation: NodeJS.Timeout | undefined;
   #endpoints: Endpoints | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping = false;
 
   constructor(options: StackOptions) {
     this.#options = options;
@@ -90,21 +102,36 @@ export class Stack implements Service {
   }
 
   /** Throws TR-6001 when another stack holds the folder, and whatever kept a part from starting. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { dir, command, log } = this.#options;
     const folder = await StateFolder.open({ dir, command });
     this.#folder = folder;
     try {
       if (!folder.endedCleanly) log.info("the last run was killed; going on from what it left");
+      keepSettings(folder.dir, { roots: this.#options.roots, allow: this.#options.guardAllow });
       const secrets = stackSecrets(folder);
       const tokens = rotateWorkerToken(folder);
       const ports = await this.#startUnits(folder, secrets, tokens);
       await this.#announce(folder, ports);
       this.#rotation = setInterval(() => rotateWorkerToken(folder), workerTokenRotationMs);
     } catch (error) {
-      await this.stop();
+      await this.#end();
       throw error;
     }
+  }
+
+  /** Also while it is starting: then what was begun is taken back. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    // Stopping what starts makes the start fail, which ends the rest; its error is of no interest any more.
+    await this.#supervisor?.stop();
+    await this.#starting?.catch(() => undefined);
+    await this.#end();
   }
 
   /**
@@ -115,6 +142,7 @@ export class Stack implements Service {
     const { log, onState } = this.#options;
     for (let tries = 1; ; tries += 1) {
       const ports = await choosePorts(folder);
+      if (this.#stopping) throw new TraceError("TR-1008", { detail: "the stack was stopped while it was starting" });
       const supervisor = new Supervisor({ units: this.#units(folder, ports, secrets, tokens), log });
       this.#supervisor = supervisor;
       if (onState !== undefined) supervisor.on("state", onState);
@@ -123,6 +151,7 @@ export class Stack implements Service {
         return ports;
       } catch (error) {
         // Its parts are stopped by now: a port that is still in use is in somebody else's.
+        if (this.#stopping) throw error;
         const taken = await folder.forgetTakenPorts();
         if (taken.length === 0 || tries === portTriesMax) throw error;
         log.warn({ taken }, "ports were taken meanwhile: choosing others");
@@ -130,7 +159,7 @@ export class Stack implements Service {
     }
   }
 
-  async stop(): Promise<void> {
+  async #end(): Promise<void> {
     clearInterval(this.#rotation);
     const folder = this.#folder;
     this.#folder = undefined;
@@ -192,6 +221,7 @@ export class Stack implements Service {
           TRACE_FILE_ROOTS: JSON.stringify(this.#options.roots),
           TRACE_GUARD_ALLOW: JSON.stringify(this.#options.guardAllow),
           TRACE_WORK_DIR: join(folder.dir, "work"),
+          ...passed(env, ["TRACE_SOURCE_BYTES_MAX", "TRACE_INPUTS_BYTES_MAX", "TRACE_DRAIN_MS", "TRACE_WORK_DIR"]),
           ...(this.#options.slots === undefined ? {} : { TRACE_SLOTS: String(this.#options.slots) }),
         }),
       ),
@@ -199,17 +229,12 @@ export class Stack implements Service {
   }
 
   #role(name: string, after: readonly string[], opsPort: number, env: Record<string, string>): ProcessSpec {
-    const inherited = this.#options.env;
-    const passed = ["TRACE_LOG_LEVEL", "TRACE_ALLOWED_HOSTS", "TMPDIR", "LANG"].flatMap((key) => {
-      const value = inherited[key];
-      return value === undefined ? [] : [[key, value] as const];
-    });
     return {
       name,
       command: process.execPath,
       args: [...(name === "dispatcher" ? [] : smallProcessFlags), mainFile, name],
       // Nothing is inherited but what is named here: a role must not see the shell's secrets.
-      env: { ...Object.fromEntries(passed), ...env, TRACE_OPS_PORT: String(opsPort), TRACE_LOG_PRETTY: "0" },
+      env: { ...passed(this.#options.env, everyRole), ...env, TRACE_OPS_PORT: String(opsPort), TRACE_LOG_PRETTY: "0" },
       readyUrl: `${url(opsPort)}/readyz`,
       readyMaxMs: roleReadyMsMax,
       stopMaxMs: name === "worker" ? 2 * roleStopMsMax + 10_000 : roleStopMsMax,
@@ -234,6 +259,7 @@ export class Stack implements Service {
         localcloud: url(ports.opsLocalcloud),
       },
       logs: folder.logsDir,
+      file_roots: [...this.#options.roots],
     };
     const path = join(folder.dir, endpointsFileName);
     await writeFile(`${path}.tmp`, `${JSON.stringify(this.#endpoints, null, 2)}\n`, { mode: 0o600 });

@@ -1,9 +1,9 @@
 /** `trace up`: the local stack in the foreground until Ctrl-C. */
-import { resolve } from "node:path";
 import { createLog, type Environment, prettyLine } from "@trace/kit";
 import type { UnitStatus } from "@trace/localcloud";
 import type { Cli } from "../cli.ts";
 import { duration } from "../terminal/format.ts";
+import { settingsOf } from "./settings.ts";
 import { Stack } from "./stack.ts";
 
 export interface UpOptions {
@@ -47,10 +47,11 @@ export function stackOf(
 ): Stack {
   const { stderr, cwd } = cli.io;
   const pretty = stderr.isTTY;
+  const settings = settingsOf(cli.state.dir, { roots: options.root, allow: options.allow }, parts.env, cwd);
   return new Stack({
     dir: cli.state.dir,
-    roots: (options.root ?? []).map((root) => resolve(cwd, root)),
-    guardAllow: options.allow ?? [],
+    roots: settings.roots,
+    guardAllow: settings.allow,
     slots: options.slots,
     env: parts.env,
     command: parts.command,
@@ -60,19 +61,30 @@ export function stackOf(
   });
 }
 
+function announce(cli: Cli, stack: Stack): void {
+  const { endpoints } = stack;
+  if (cli.json) {
+    cli.printJson(endpoints);
+    return;
+  }
+  const { bold, dim } = cli.errColors;
+  cli.say(`${bold("Trace is up")}: user API ${endpoints.user_api}, S3 ${endpoints.s3}`);
+  const roots = endpoints.file_roots ?? [];
+  cli.say(
+    dim(roots.length === 0 ? "no files are read: name folders with --root" : `files are read from ${roots.join(", ")}`),
+  );
+  cli.say(dim(`logs in ${endpoints.logs}; Ctrl-C stops it`));
+}
+
+/** Ends without an error when a signal asks it to, whether it is up by then or still starting. */
 export async function up(cli: Cli, options: UpOptions, env: Environment): Promise<void> {
   const signal = untilStopped();
   const stack = stackOf(cli, options, { env, command: "trace up", quiet: cli.options.quiet });
   cli.say(`starting in ${cli.state.dir}`);
   try {
-    await Promise.race([stack.start(), signal.stopped]);
-    if (stack.status().every((unit) => unit.state === "ready")) {
-      if (cli.json) cli.printJson(stack.endpoints);
-      else {
-        const { bold, dim } = cli.errColors;
-        cli.say(`${bold("Trace is up")}: user API ${stack.endpoints.user_api}, S3 ${stack.endpoints.s3}`);
-        cli.say(dim(`logs in ${stack.endpoints.logs}; Ctrl-C stops it`));
-      }
+    const up = await Promise.race([stack.start().then(() => true), signal.stopped.then(() => false)]);
+    if (up) {
+      announce(cli, stack);
       await signal.stopped;
     }
     cli.say("", "stopping");

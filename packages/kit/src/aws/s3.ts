@@ -203,7 +203,7 @@ export class ObjectStore implements Service {
   }
 
   /**
-   * A link that reads one object without a key, for at most 15 minutes (blueprint section 10). Signature Version 4 in
+   * A link that reads one object without a key, for at most 15 minutes. Signature Version 4 in
    * the query string, as in the S3 API reference, "Authenticating Requests: Using Query Parameters".
    */
   presignGet(bucket: string, key: string, seconds: number, nowMs: number): string {

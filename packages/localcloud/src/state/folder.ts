@@ -54,8 +54,11 @@ function prepareFolder(dir: string): void {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     found = lstatSync(realpathSync(dir));
   } catch (cause) {
+    const file = ["EEXIST", "ENOTDIR"].includes((cause as NodeJS.ErrnoException).code ?? "");
+    if (file) throw unusable(dir, "It, or a part of its path, is a file and no folder.", "Name a folder.", cause);
     throw unusable(dir, String(cause), "Make its parent writable for you, or name another state folder.", cause);
   }
+  if (!found.isDirectory()) throw unusable(dir, "It is a file and no folder.", "Name a folder.");
   const uid = process.getuid?.();
   if (uid !== undefined && found.uid !== uid) {
     const fix = `Run as that user, or name another state folder; to hand it over: \`chown -R ${uid} '${dir}'\`.`;
@@ -112,6 +115,7 @@ export class StateFolder {
   readonly #clock: Clock;
   readonly #ports: Record<string, number>;
   readonly #portsInUse = new Set<number>();
+  readonly #portsWaitUntilMs: number;
   #lastChoice: Promise<unknown> = Promise.resolve();
   #holder: Holder;
 
@@ -123,6 +127,7 @@ export class StateFolder {
     this.#holder = parts.holder;
     this.#clock = parts.clock;
     this.endedCleanly = !existsSync(this.#runningPath);
+    this.#portsWaitUntilMs = parts.clock.nowMs() + (this.endedCleanly ? 0 : stateLimits.portReleaseMaxMs);
     for (const folder of ["logs", "secrets"]) mkdirSync(join(parts.dir, folder), { recursive: true, mode: 0o700 });
     // What a crash left of a file being written; nobody else writes here while we hold the folder.
     for (const entry of readdirSync(join(parts.dir, "secrets"))) {
@@ -194,7 +199,7 @@ export class StateFolder {
         remembered: this.#ports[service],
         preferred,
         taken: this.#portsInUse,
-        waitForRemembered: !this.endedCleanly,
+        waitUntilMs: this.#portsWaitUntilMs,
       },
       this.#clock,
     );

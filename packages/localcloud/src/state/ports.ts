@@ -27,17 +27,19 @@ export interface PortChoice {
   readonly preferred: number;
   /** Given to other services of this folder in this run. */
   readonly taken: ReadonlySet<number>;
-  /** The last run was killed: its processes may hold the remembered port for a moment. */
-  readonly waitForRemembered: boolean;
+  /**
+   * Until when to wait for the remembered port, by the clock: the last run was killed and its processes may hold it for a
+   * moment. One time for all services of a folder, so that ports held by a stranger cost one wait and not one each.
+   */
+  readonly waitUntilMs: number;
 }
 
 async function rememberedIfFree(choice: PortChoice, clock: Clock): Promise<number | undefined> {
   const { remembered } = choice;
   if (remembered === undefined || choice.taken.has(remembered)) return undefined;
-  const until = clock.nowMs() + (choice.waitForRemembered ? stateLimits.portReleaseMaxMs : 0);
   for (;;) {
     const port = await tryPort(remembered);
-    if (port !== undefined || clock.nowMs() >= until) return port;
+    if (port !== undefined || clock.nowMs() >= choice.waitUntilMs) return port;
     await pause(stateLimits.portPollMs);
   }
 }
