@@ -2,10 +2,10 @@
  * What every command is given: where to write, in which form, and how to reach the dispatcher. Answers go to standard
  * output, everything said to people to standard error; with `--json` nobody is spoken to.
  */
-import { type Client, createClient, type userRoutes as UserRoutes, userRoutes } from "@trace/contracts";
+import { type Client, createClient, type Transport, type userRoutes as UserRoutes, userRoutes } from "@trace/contracts";
 import type { ExitCode } from "./exit.ts";
 import type { CliIo, TextSink } from "./io.ts";
-import { columnsDefault, columnsMin } from "./limits.ts";
+import { columnsDefault, columnsMin, waitingSaidMs } from "./limits.ts";
 import { findStateFolder, type StateFolderFound } from "./state/folder.ts";
 import { targetOf } from "./state/target.ts";
 import { ansiColors, noColors, type Palette, wantsColor } from "./terminal/ansi.ts";
@@ -32,6 +32,8 @@ export class Cli {
   readonly io: CliIo;
   readonly options: GlobalOptions;
   #exitCode: ExitCode = 0;
+  /** Takes what would be said of a call that is waited for: a block that is redrawn must say it itself. */
+  onWaiting: ((text: string) => void) | undefined;
 
   constructor(io: CliIo, options: GlobalOptions) {
     this.io = io;
@@ -129,7 +131,20 @@ export class Cli {
     const { HttpTransport } = await import("@trace/kit");
     const transport = new HttpTransport({ baseUrl: target.url, token: target.token });
     await transport.start();
-    return { client: createClient(userRoutes, transport.send), url: target.url, stop: () => transport.stop() };
+    const send: Transport = async (request) => {
+      const answered = this.io.after(waitingSaidMs, () => this.#sayWaiting(`waiting for ${target.url} ...`));
+      try {
+        return await transport.send(request);
+      } finally {
+        answered();
+      }
+    };
+    return { client: createClient(userRoutes, send), url: target.url, stop: () => transport.stop() };
+  }
+
+  #sayWaiting(text: string): void {
+    if (this.onWaiting === undefined) this.say(text);
+    else this.onWaiting(text);
   }
 
   /** Runs `use` with a client and lets the connection go, however it ends. */

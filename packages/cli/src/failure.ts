@@ -37,8 +37,8 @@ export function withoutUrlSecrets(text: string): string {
     .replaceAll(/\b(tracew?_)[A-Za-z0-9_-]{20,}/g, "$1[redacted]");
 }
 
-/** Further errors of the same call, as the transport attaches them. */
-function furtherErrors(error: TraceError): readonly TraceError[] {
+/** All errors of the same call, as the transport attaches them; the first is mostly the error itself. */
+function allErrors(error: TraceError): readonly TraceError[] {
   const { errors } = error as TraceError & { errors?: readonly TraceError[] };
   return errors ?? [];
 }
@@ -64,7 +64,8 @@ export function errorLines(error: TraceError, parts: { width: number; palette: P
   section("where", error.where);
   section("why", error.why);
   section("fix", error.fix, palette.green);
-  for (const further of furtherErrors(error)) {
+  for (const further of allErrors(error)) {
+    if (further.code === error.code && further.message === error.message) continue;
     section("also", [further.code, further.where, further.message].filter(Boolean).join(" "));
   }
   section("more", parts.more, palette.cyan);
@@ -139,7 +140,7 @@ function withoutSecrets(error: TraceError): TraceError {
 
 function problemOf(error: TraceError): unknown {
   const safe = withoutSecrets(error);
-  const further = furtherErrors(error).map((one) => toErrorRecord(withoutSecrets(one)));
+  const further = allErrors(error).map((one) => toErrorRecord(withoutSecrets(one)));
   return {
     ...toProblem(safe),
     ...(further.length === 0 ? {} : { errors: further }),

@@ -20,6 +20,8 @@ export interface CliIo {
   readonly clock: Clock;
   /** Resolves after `ms`, or at once when `signal` is aborted. */
   pause(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `run` after `ms`, unless the returned function is called before. */
+  after(ms: number, run: () => void): () => void;
   /** Takes over Ctrl-C until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
 }
@@ -57,6 +59,10 @@ export function processIo(env: Environment): CliIo {
     cwd: process.cwd(),
     clock: { nowMs: () => Date.now() },
     pause,
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
     onInterrupt: (listener) => {
       process.on("SIGINT", listener);
       return () => void process.off("SIGINT", listener);

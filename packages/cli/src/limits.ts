@@ -10,6 +10,8 @@ export const runLineEveryMs = 10_000;
 export const runSilenceMsMax = 60_000;
 /** Waits between those tries. */
 export const runRetryMs = { baseMs: 250, maxMs: 5_000 } as const;
+/** A call without an answer for this long is said to be waited for. */
+export const waitingSaidMs = 2_000;
 /** Polls of a log that is followed. */
 export const logPollMs = 1_000;
 

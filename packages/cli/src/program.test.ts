@@ -71,6 +71,11 @@ test("help goes to standard output with examples, exit code 0, for every command
   }
 });
 
+test.each(["--version", "-V"])("%s tells the version and needs no stack", async (flag) => {
+  const { code, stdout, stderr } = await new Harness({ cwd: "/" }).run(flag);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "trace 0.1.0\n", stderr: "" });
+});
+
 test("global flags work before and after the command", async () => {
   const before = await harness().run("--json", "--state", stack.state, "dataset", "list");
   const after = await harness().run("dataset", "list", "--json", "--state", stack.state);
@@ -166,6 +171,14 @@ test("explain of an unknown code names a near one", async () => {
   const { code, stdout, stderr } = await harness().run("explain", "TR-7091");
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(/did you mean TR-70\d1\?/);
+});
+
+test("a call without an answer for 2 s is said to be waited for, to people only", async () => {
+  const slow = new Harness({ cwd: stack.cwd, passMs: 2_000 });
+  expect((await slow.run("task", "list")).stderr).toContain(`waiting for ${stack.url} ...\n`);
+  for (const flag of ["--json", "--quiet"]) expect((await slow.run("task", "list", flag)).stderr).toBe("");
+  const prompt = new Harness({ cwd: stack.cwd, passMs: 1_999 });
+  expect((await prompt.run("task", "list")).stderr).not.toContain("waiting");
 });
 
 test("the program runs by itself under Node", async () => {

@@ -15,6 +15,7 @@ import { addGlobalOptions, globalOptionsOf } from "./globals.ts";
 import type { CliIo } from "./io.ts";
 import { type QueryEngine, startEngine } from "./query/engine.ts";
 import { ansiColors } from "./terminal/ansi.ts";
+import { traceVersion } from "./version.ts";
 
 /** A command's action gets the context of this very call: its flags, its terminal. */
 export type CliOf = (command: Command) => Cli;
@@ -67,6 +68,7 @@ export function createProgram(io: CliIo, parts: ProgramParts = {}): Program {
     .configureHelp({ styleTitle: ansiColors.bold })
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
+    .version(`trace ${traceVersion}`, "-V, --version", "show the version")
     .exitOverride()
     .showSuggestionAfterError(true)
     .addHelpText(

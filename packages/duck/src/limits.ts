@@ -61,8 +61,8 @@ export const rowBatchBytes = 256 * 1024;
 export const frameSlackBytes = 64 * 1024;
 /** Kept of the child's standard error, for the log. */
 export const stderrBytesMax = 8 * 1024;
-/** Columns of an input or a result. */
-export const columnsMax = 4_096;
+/** Columns of an input or a result: what a dataset takes (the contracts' bound, not imported: the child starts without). */
+export const columnsMax = 2_000;
 /** A column's minimum or maximum is left out of the statistics when its text is longer. */
 export const statTextMax = 256;
 /** A declared column type's text. */
@@ -72,6 +72,10 @@ export const messageTextMax = 2_000;
 
 /** Text sources up to this size have their types inferred from every row, larger ones from a sample. */
 export const inferWholeBytesMax = 256 * mib;
+/** Levels of objects and lists in a JSON file; DuckDB's reader dies of some tens of thousands. */
+export const jsonDepthMax = 256;
+/** The first line of a CSV file, as far as its fields are counted. */
+export const csvHeaderBytesMax = 1 * mib;
 /** A GeoJSON file is one JSON object, which DuckDB reads in one piece. */
 export const geojsonBytesMax = 128 * mib;
 /** Up to this size a malformed JSON file is parsed once more to name the line. */

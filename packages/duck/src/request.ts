@@ -94,8 +94,13 @@ async function readableFile(path: string): Promise<string> {
   try {
     const real = await realpath(path);
     // A pipe or a device could block or feed the child for ever.
-    if ((await stat(real)).isFile()) return real;
+    if ((await stat(real)).isFile()) {
+      // DuckDB has no form of a path that makes both a wildcard and a backslash literal.
+      if (!(/[*?[]/.test(real) && real.includes("\\"))) return real;
+      throw unreadable(path, "Its path holds a backslash beside *, ? or [.");
+    }
   } catch (cause) {
+    if (cause instanceof TraceError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
     throw unreadable(path, code === "ENOENT" ? "It does not exist." : `The system answers ${code}.`, cause);
   }

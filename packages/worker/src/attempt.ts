@@ -209,7 +209,9 @@ export class Attempt implements LeaseHolder {
     if (answer.accepted) {
       metrics.completions.inc({ result: result.kind });
       const { attempt_state, commits, task_state } = answer;
-      this.#log.info({ result: result.kind, attempt_state, task_state, commits }, "attempt completed");
+      const outcome = { result: result.kind, attempt_state, task_state, commits };
+      if (result.kind !== "failure") this.#log.info(outcome, "attempt completed");
+      else this.#failed({ ...outcome, code: result.error.code, detail: result.error.detail });
       return;
     }
     metrics.completions.inc({ result: "refused" });
@@ -224,6 +226,12 @@ export class Attempt implements LeaseHolder {
     this.#taskLog.error(`the result was refused: ${refusal.code}: ${refusal.detail}`);
     await this.#taskLog.close();
     await this.#complete({ kind: "failure", error: refusal });
+  }
+
+  /** A dead task waits for a person, so that it is an error; a task that is tried again is not. */
+  #failed(outcome: { readonly task_state: string | undefined; readonly code: string; readonly detail: string }): void {
+    if (outcome.task_state === "dead") this.#log.error(outcome, "attempt failed; its task is dead");
+    else this.#log.warn(outcome, "attempt failed");
   }
 
   #abandoned(): void {

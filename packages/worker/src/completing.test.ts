@@ -146,6 +146,20 @@ describe("completing attempts", () => {
     ).toBe(true);
   });
 
+  it.each([
+    ["queued", "warn"],
+    ["dead", "error"],
+  ] as const)("logs a failure that leaves its task %s at level %s, with its code", async (task_state, level) => {
+    const { entries, log } = recordingLog();
+    const { dispatcher, operator } = await start({ deps: { log } });
+    dispatcher.onComplete = () => ({ accepted: true, attempt_state: "failed", task_state, commits: [] });
+    bench.wake([noopJob()]);
+    (await operator.nth(0)).fail(new TraceError("TR-5002", { detail: "no such file" }));
+    const said = () => entries.filter(({ fields }) => fields.result === "failure");
+    await step("the entry", () => said().length > 0);
+    expect(said()).toMatchObject([{ level, fields: { code: "TR-5002", detail: "no such file", task_state } }]);
+  });
+
   it("fails a task whose operator this worker does not know", async () => {
     const { dispatcher } = await start({ deps: { operators: {} } });
     const { ids } = bench.wake([noopJob()]);

@@ -1,4 +1,5 @@
 /** Values of flags and arguments: read once, refused with what would be right. */
+import { namePattern } from "@trace/contracts";
 import { InvalidArgumentError } from "commander";
 
 /** A whole number from `min` to `max`, for commander. */
@@ -27,6 +28,19 @@ export function oneOf<T extends string>(words: readonly T[]): (text: string) => 
     if (found !== undefined) return found;
     throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
   };
+}
+
+/** A name of a dataset, DAG or job, for commander: what can be none is refused here, with the rule, before any call. */
+export function nameArgument(text: string): string {
+  if (namePattern.test(text)) return text;
+  throw new InvalidArgumentError(
+    "A name is 1 to 128 lower-case letters, digits and _, and starts with a letter, like quakes_by_region.",
+  );
+}
+
+/** The same for a flag that takes several. */
+export function nameArguments(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), nameArgument(text)];
 }
 
 /** Examples under a command's help. */

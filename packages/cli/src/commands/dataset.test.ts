@@ -63,8 +63,20 @@ test("a mistyped name gets the one that was meant", async () => {
   const { code, stdout, stderr } = await harness().run("dataset", "show", "quaks");
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toContain("error TR-1006: there is no dataset 'quaks'");
-  expect(stderr).toContain("did you mean 'quakes'?");
+  expect(stderr).toContain("fix:   did you mean 'quakes'? 'trace dataset list' shows the 2 there are");
+  expect(stderr).not.toContain("why:");
 });
+
+test.each(["a b", "Quakes", "1st", "", "x".repeat(129), "a/../b"])(
+  "%j is no name: said before any call",
+  async (name) => {
+    const { code, stderr } = await new Harness({ cwd: "/" }).run("dataset", "show", name);
+    expect(code).toBe(2);
+    expect(stderr).toContain("TR-7001");
+    expect(stderr.replaceAll(/\s+/g, " ")).toContain("lower-case letters, digits and _");
+    expect(stderr).not.toContain("openapi");
+  },
+);
 
 test("a name like no other gets the way to the list", async () => {
   expect((await harness().run("dataset", "show", "weather")).stderr).toContain("trace dataset list");

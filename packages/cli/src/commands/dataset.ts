@@ -7,7 +7,7 @@ import type { CliOf } from "../program.ts";
 import { shortTaskId } from "../runs/task-id.ts";
 import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
 import { renderTable, type TableCell } from "../terminal/table.ts";
-import { examples } from "./arguments.ts";
+import { examples, nameArgument } from "./arguments.ts";
 
 type DatasetDetail = RouteAnswer<(typeof userRoutes)["getDataset"]>;
 
@@ -43,7 +43,7 @@ export function registerDataset(program: Command, cliOf: CliOf): void {
     .command("show")
     .summary("show schema, head, size and commits")
     .description("Shows a dataset: its schema, head, size, and the newest commits with what each was made from.")
-    .argument("<name>", "name of the dataset")
+    .argument("<name>", "name of the dataset", nameArgument)
     .addHelpText("after", examples(["trace dataset show quakes", "all there is to know about it"]))
     .action(async (name: string, _options: unknown, command: Command) => {
       const cli = cliOf(command);
@@ -108,9 +108,14 @@ export async function withMeantName(client: UserClient, error: unknown, names: r
   const wrong = names.find((name) => !known.includes(name));
   if (wrong === undefined) return error;
   const meant = nearest(wrong, known);
-  const why = known.length === 0 ? "nothing has been deployed yet" : `there are ${plural(known.length, "dataset")}`;
-  const fix = meant === undefined ? "see which there are: trace dataset list" : `did you mean '${meant}'?`;
-  return new TraceError("TR-1006", { detail: `there is no dataset '${wrong}'`, why, fix, cause: error });
+  const detail = `there is no dataset '${wrong}'`;
+  if (known.length === 0) {
+    const fix = "deploy a DAG file whose jobs write it: trace deploy FILE";
+    return new TraceError("TR-1006", { detail, why: "nothing has been deployed yet", fix, cause: error });
+  }
+  const all = known.length === 1 ? "the only one" : `the ${count(known.length)} there are`;
+  const question = meant === undefined ? "" : `did you mean '${meant}'? `;
+  return new TraceError("TR-1006", { detail, fix: `${question}'trace dataset list' shows ${all}`, cause: error });
 }
 
 function show(cli: Cli, dataset: DatasetDetail): void {

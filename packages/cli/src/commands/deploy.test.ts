@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type JobDefinition, parseDag } from "@trace/contracts";
+import { type JobDefinition, parseDag, TraceError } from "@trace/contracts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FakeStack } from "../testing/fake-stack.ts";
 import { Harness } from "../testing/harness.ts";
@@ -105,6 +105,37 @@ test("a change names the jobs that came, went and changed, and what of them", ()
     "- ingest_quakes  ingest to quakes",
   ]);
   expect(changeLines(jobsOf(good), jobsOf(good))).toEqual([]);
+});
+
+test("a file in Latin-1 is refused where its first foreign byte stands, and nothing of it is sent", async () => {
+  const before = sent.length;
+  writeFileSync(join(stack.cwd, "latin1.yaml"), Buffer.from(good.replace("count(*)", "'caf\u00e9'"), "latin1"));
+  const { code, stdout, stderr } = await harness().run("deploy", "latin1.yaml");
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toContain("error[TR-2026]");
+  expect(stderr).toContain("latin1.yaml:11:29");
+  expect(stderr).toContain("more:  trace explain TR-2026");
+  expect(sent).toHaveLength(before);
+});
+
+test("a byte order mark is no trouble", async () => {
+  writeFileSync(join(stack.cwd, "bom.yaml"), `\ufeff${good}`);
+  expect((await harness().run("deploy", "bom.yaml", "--check")).code).toBe(0);
+});
+
+test("one error of several is not said twice", async () => {
+  const was = stack.answers.deploy;
+  const two = ["dataset quakes has another producer", "dataset x has another producer"].map(
+    (detail) => new TraceError("TR-4010", { detail }),
+  );
+  for (const errors of [two, two.slice(0, 1)]) {
+    stack.answers.deploy = () =>
+      Promise.reject(Object.assign(new TraceError("TR-4010", { detail: two[0]?.message ?? "" }), { errors }));
+    const { stderr } = await harness().run("deploy", "quakes.yaml");
+    expect(stderr.match(/dataset quakes has/g)).toHaveLength(1);
+    expect(stderr.includes("also:  TR-4010 dataset x has another producer")).toBe(errors.length === 2);
+  }
+  if (was !== undefined) stack.answers.deploy = was;
 });
 
 test("a file that is not there is told apart from one that is wrong", async () => {

@@ -5,6 +5,7 @@ import {
   type DagDefinition,
   type Diagnostic,
   dagSourceBytesMax,
+  decodeDag,
   type JobDefinition,
   parseDag,
   renderDiagnostics,
@@ -13,7 +14,7 @@ import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import { DagFileError } from "../failure.ts";
 import type { CliOf } from "../program.ts";
-import { readSmallFile } from "../state/settings-file.ts";
+import { readSmallBytes } from "../state/settings-file.ts";
 import { plural } from "../terminal/format.ts";
 import { printable } from "../terminal/width.ts";
 import { examples } from "./arguments.ts";
@@ -60,7 +61,9 @@ async function readDagFile(cli: Cli, file: string): Promise<DagFile> {
   const name = below !== "" && !below.startsWith("..") ? below : path;
   const fault = { code: "TR-7004", what: "the DAG file", fix: "name a YAML file: trace deploy quakes.yaml" } as const;
   // A little above the bound, so that the parser says by how much the file is too large.
-  const source = await readSmallFile(path, fault, 4 * dagSourceBytesMax);
+  const decoded = decodeDag(await readSmallBytes(path, fault, 4 * dagSourceBytesMax), name);
+  if (!decoded.ok) throw new DagFileError(name, decoded.diagnostics);
+  const source = decoded.text;
   const parsed = parseDag(source, name);
   if (!parsed.ok) throw new DagFileError(name, parsed.diagnostics);
   return { name, source, dag: parsed.dag, contentHash: parsed.contentHash, warnings: parsed.warnings };

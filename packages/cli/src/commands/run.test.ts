@@ -120,6 +120,21 @@ test("a dispatcher that is away for a moment is waited for", async () => {
   expect(stderr).toContain("(TR-1008); the run goes on, trying again");
 });
 
+test("a wait of no time is not told in milliseconds", async () => {
+  states(sampleRun(), new TraceError("TR-1008", { detail: "restarting" }), completedRun());
+  const { stderr } = await harness().run("run", "quakes");
+  expect(stderr).toContain("! no answer (TR-1008); the run goes on, trying again");
+});
+
+test("on a terminal the block itself says that a call is waited for", async () => {
+  states(sampleRun(), completedRun());
+  const { stderr } = await harness({ columns: 80, rows: 24, env: { TERM: "xterm" }, passMs: 2_000 }).run(
+    "run",
+    "quakes",
+  );
+  expect(stderr).toContain(`! waiting for ${stack.url} ...`);
+});
+
 test("a dispatcher that stays away ends the watching, exit code 4", async () => {
   states(new TraceError("TR-1008", { detail: "restarting" }));
   let pausedMs = 0;

@@ -8,7 +8,7 @@ import type { CliOf } from "../program.ts";
 import { watchRun } from "../runs/watch.ts";
 import { bytes, count, duration, plural } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
-import { durationArgument, examples } from "./arguments.ts";
+import { durationArgument, examples, nameArgument, nameArguments } from "./arguments.ts";
 
 interface RunOptions {
   readonly job?: readonly string[];
@@ -23,8 +23,8 @@ export function registerRun(program: Command, cliOf: CliOf): void {
     .description(
       "Starts a run of a DAG and watches it to its end. The run belongs to Trace, not to this command: Ctrl-C or a lost connection ends the watching only.",
     )
-    .argument("<dag>", "name of a deployed DAG")
-    .option("--job <job...>", "only these jobs, and what depends on them")
+    .argument("<dag>", "name of a deployed DAG", nameArgument)
+    .option("--job <job...>", "only these jobs, and what depends on them", nameArguments)
     .option("--no-wait", "start it and do not watch")
     .option("--timeout <time>", "stop watching after this, for example 10m (exit code 4)", durationArgument)
     .addHelpText(

@@ -19,7 +19,7 @@ import type { Paint, Palette } from "../terminal/ansi.ts";
 import { duration, moment, plural, relative } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
 import { printable } from "../terminal/width.ts";
-import { examples, oneOf, wholeNumber } from "./arguments.ts";
+import { examples, nameArgument, oneOf, wholeNumber } from "./arguments.ts";
 import { registerTaskLogs } from "./task-logs.ts";
 
 type TaskDetail = RouteAnswer<(typeof userRoutes)["getTask"]>;
@@ -54,8 +54,8 @@ export function registerTask(program: Command, cliOf: CliOf): void {
       `only tasks in this state: ${taskStates.join(", ")} (the state folder goes before: trace --state FOLDER task list)`,
       oneOf(taskStates),
     )
-    .option("--dag <dag>", "only tasks of this DAG")
-    .option("--job <job>", "only tasks of this job")
+    .option("--dag <dag>", "only tasks of this DAG", nameArgument)
+    .option("--job <job>", "only tasks of this job", nameArgument)
     .option("--limit <n>", `at most this many, up to ${pageRowsMax}`, wholeNumber(1, pageRowsMax), pageRowsDefault)
     .option("--cursor <cursor>", "go on where a page before ended")
     .addHelpText(

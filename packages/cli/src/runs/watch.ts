@@ -26,12 +26,21 @@ function displayOf(cli: Cli): Display {
   if (stderr.isTTY && cli.io.env.TERM !== "dumb") {
     const block = new LiveBlock(stderr);
     let tick = 0;
+    let last: Run | undefined;
     const show = (run: Run, trouble: string | undefined) => {
+      last = run;
       const { errWidth: width, errColors: palette } = cli;
       const height = stderr.rows ?? 24;
       block.draw(runLines(run, { nowMs: clock.nowMs(), width, height, tick: tick++, palette, trouble }));
     };
-    return { show, end: () => block.end(), everyMs: redrawMs };
+    cli.onWaiting = (text) => {
+      if (last !== undefined) show(last, text);
+    };
+    const end = () => {
+      cli.onWaiting = undefined;
+      block.end();
+    };
+    return { show, end, everyMs: redrawMs };
   }
   const changes = new RunChanges();
   let lastTrouble: string | undefined;
@@ -76,7 +85,8 @@ class RunPoll {
       this.#silentSinceMs ??= clock.nowMs();
       const silentMs = clock.nowMs() - this.#silentSinceMs;
       if (silentMs >= runSilenceMsMax) throw error;
-      this.trouble = `no answer for ${duration(silentMs)} (${error.code}); the run goes on, trying again`;
+      const since = silentMs < 1_000 ? "" : ` for ${duration(silentMs)}`;
+      this.trouble = `no answer${since} (${error.code}); the run goes on, trying again`;
       const { backoffMs } = await import("@trace/kit");
       this.#dueMs = clock.nowMs() + backoffMs(runRetryMs, this.#tries++, Math.random);
       return run;

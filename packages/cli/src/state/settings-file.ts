@@ -40,6 +40,11 @@ function kindOf(found: Stats): string {
 
 /** Text of at most `bytesMax` bytes. Throws `fault.code`. */
 export async function readSmallFile(path: string, fault: FileFault, bytesMax = settingsBytesMax): Promise<string> {
+  return (await readSmallBytes(path, fault, bytesMax)).toString("utf8");
+}
+
+/** At most `bytesMax` bytes. Throws `fault.code`. */
+export async function readSmallBytes(path: string, fault: FileFault, bytesMax: number): Promise<Buffer> {
   const failed = (why: string, cause?: unknown) =>
     new TraceError(fault.code, { detail: `${fault.what} cannot be read`, where: path, why, fix: fault.fix, cause });
   let file: Awaited<ReturnType<typeof open>>;
@@ -53,7 +58,7 @@ export async function readSmallFile(path: string, fault: FileFault, bytesMax = s
     const found = await file.stat();
     if (!found.isFile()) throw failed(`it is ${kindOf(found)}, not a plain file`);
     if (found.size > bytesMax) throw failed(`it is ${found.size} bytes long; at most ${bytesMax} are read`);
-    return await file.readFile("utf8");
+    return await file.readFile();
   } catch (error) {
     throw error instanceof TraceError ? error : failed(systemReason(error), error);
   } finally {

@@ -12,6 +12,8 @@ export interface HarnessOptions {
   readonly nowMs?: number;
   /** Called instead of each pause; the clock has moved on by then. */
   readonly onPause?: (pauses: number) => void | Promise<void>;
+  /** Time goes by while a call waits: what was to be done after this or less is done at once. */
+  readonly passMs?: number;
   readonly parts?: ProgramParts;
 }
 
@@ -67,6 +69,10 @@ export class Harness {
         nowMs += ms;
         pauses += 1;
         await this.#options.onPause?.(pauses);
+      },
+      after: (ms, run) => {
+        if (ms <= (this.#options.passMs ?? 0)) run();
+        return () => {};
       },
       onInterrupt: (listener) => {
         this.#interrupts.add(listener);

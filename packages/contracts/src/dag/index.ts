@@ -1,4 +1,6 @@
 /** DAG files: their form, their checks, and the definition they become. */
+export type { DagDecodeResult } from "./decode.ts";
+export { decodeDag } from "./decode.ts";
 export * from "./definition.ts";
 export type { Diagnostic } from "./diagnostic.ts";
 export { diagnosticSchema, renderDiagnostics } from "./diagnostic.ts";

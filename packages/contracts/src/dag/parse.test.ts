@@ -392,3 +392,25 @@ describe("hostile files are refused within bounds", () => {
     expect(result.ok).toBe(false);
   });
 });
+
+describe("control characters that YAML forbids", () => {
+  const around = (control: string) => `dag: d\ndescription: "a${control}b"\njobs:\n  a: { operator: noop }\n`;
+
+  test.each(["\0", "\u0007", "\u001b", "\u007f", "\u0080", "\u009f"])("%j is refused with its place", (control) => {
+    const found = diagnosticsOf(parseDag(around(control), "f"));
+    const named = found.find(({ message }) => message.includes("control character U+00"));
+    expect(named).toMatchObject({ code: "TR-2001", severity: "error", line: 2, column: 16 });
+  });
+
+  test.each(["\t", "\u0085", "\u00a0", "é", "\ufffd"])("%j is text", (allowed) => {
+    expect(parseDag(around(allowed), "f").ok).toBe(true);
+  });
+
+  test("one is shown of each line, and a file of nothing else is bounded", () => {
+    expect(diagnosticsOf(parseDag("# \u001b \u001b\n# \u001b\ndag: d\njobs: {}\n", "f")).slice(0, 2)).toMatchObject([
+      { line: 1, column: 3 },
+      { line: 2, column: 3 },
+    ]);
+    expect(diagnosticsOf(parseDag("#\u0001\n".repeat(100_000), "f")).length).toBeLessThanOrEqual(dagDiagnosticsMax + 1);
+  });
+});

@@ -1,6 +1,7 @@
 /** From the text of a DAG file to its definition, or to everything that is wrong with it. */
 import { dagSourceBytesMax } from "../limits.ts";
 import { checkFile, checkJob, Findings, isValues } from "./check.ts";
+import { controlProblems, tooLarge } from "./decode.ts";
 import type { CsvOptions, DagDefinition, IngestSource, JobDefinition } from "./definition.ts";
 import { dagContentHash } from "./definition.ts";
 import type { Diagnostic, Problem } from "./diagnostic.ts";
@@ -24,21 +25,11 @@ export type DagParseResult =
  */
 export function parseDag(text: string, fileName: string): DagParseResult {
   const bytes = Buffer.byteLength(text);
-  if (bytes > dagSourceBytesMax) {
-    const message = `the file has ${bytes.toLocaleString("en")} bytes, and ${dagSourceBytesMax.toLocaleString("en")} is the most`;
-    const problem: Problem = {
-      code: "TR-2014",
-      message,
-      suggestion: "split the DAG into several files",
-      range: [0, 1],
-    };
-    // The excerpt needs the first line only; a text beyond all bounds is not walked.
-    return { ok: false, diagnostics: toDiagnostics([problem], new SourceText(text.slice(0, 1_000)), fileName) };
-  }
+  if (bytes > dagSourceBytesMax) return { ok: false, diagnostics: tooLarge(bytes, text.slice(0, 1_000), fileName) };
   const source = new SourceText(text);
   const read = readYaml(text);
   const found = read.value === undefined || read.value === null ? withoutContent(read) : check(read, source);
-  const problems = [...read.problems, ...found];
+  const problems = [...read.problems, ...found, ...controlProblems(text)];
   const diagnostics = toDiagnostics(problems, source, fileName);
   if (problems.some((problem) => problem.severity !== "warning")) return { ok: false, diagnostics };
   const dag = toDefinition(read.value);
@@ -129,6 +120,6 @@ function toCsv(form: {
   quote?: string | undefined;
   null_text?: string | undefined;
 }): CsvOptions {
-  const { null_text: null_text, ...others } = form;
+  const { null_text, ...others } = form;
   return Object.fromEntries(Object.entries({ ...others, null_text }).filter(([, value]) => value !== undefined));
 }

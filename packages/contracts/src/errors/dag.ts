@@ -27,4 +27,5 @@ export const dagErrors = defineErrors({
   "TR-2023": { title: "Further problems not shown", family: "terminal", httpStatus: 400 },
   "TR-2024": { title: "Wrong number of inputs or outputs", family: "terminal", httpStatus: 400 },
   "TR-2025": { title: "Name listed twice", family: "terminal", httpStatus: 400 },
+  "TR-2026": { title: "DAG file is not UTF-8", family: "terminal", httpStatus: 400 },
 });

@@ -8,7 +8,7 @@ import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckd
 import { expressionDepthMax, streamBufferBytes } from "../limits.ts";
 import type { ChildSettings } from "../messages.ts";
 import type { DuckColumn } from "../types.ts";
-import { literals } from "./quote.ts";
+import { globPath, literals } from "./quote.ts";
 
 /** The lock did not hold when it was read back. Never expected; nothing may run then. */
 export class LockFailed extends Error {}
@@ -84,7 +84,9 @@ export class Engine {
    * be changed. Reads the settings back and throws `LockFailed` when one of them does not say so.
    */
   async lock(files: readonly string[], folder: string | undefined): Promise<void> {
-    await this.rows(`SET allowed_paths = ${literals(files)}`);
+    // A path that needs its wildcards made literal is asked for in that form first, and then as itself.
+    const paths = new Set(files.flatMap((file) => [file, globPath(file)]));
+    await this.rows(`SET allowed_paths = ${literals([...paths])}`);
     await this.rows(`SET allowed_directories = ${literals(folder === undefined ? [] : [folder])}`);
     await this.rows("SET enable_external_access = false");
     await this.rows("SET lock_configuration = true");
@@ -96,7 +98,7 @@ export class Engine {
     );
     const actual = (JSON.parse(state?.folders ?? "[]") as string[]).map((path) => path.replace(/\/*$/, "/"));
     const foldersHold = actual.every((path) => expected.includes(path));
-    const pathsHold = Number(state?.paths) === new Set(files).size;
+    const pathsHold = Number(state?.paths) === paths.size;
     if (state?.access !== "false" || state.locked !== "true" || !foldersHold || !pathsHold) {
       throw new LockFailed(
         `access ${state?.access}, locked ${state?.locked}, folders ${state?.folders}, paths ${state?.paths}`,

@@ -2,7 +2,7 @@
  * What DuckDB says, in the words of the catalogue. DuckDB's errors reach Node as text whose first words are the error's
  * class ("Binder Error: ..."); only that class and the stage decide the code, the rest is shown, cleaned of paths.
  */
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import type { ErrorCode } from "@trace/contracts";
 import { messageTextMax } from "../limits.ts";
 import type { ErrorParts, Request } from "../messages.ts";
@@ -10,6 +10,7 @@ import { LockFailed } from "./engine.ts";
 import { type GateFindings, Refusal } from "./gate.ts";
 import { locateJsonError } from "./locate.ts";
 import { placeOf } from "./place.ts";
+import { globPath } from "./quote.ts";
 
 /** `open`: reading the inputs' shape. `run`: the user's query over them. */
 export type Stage = "open" | "run";
@@ -94,18 +95,38 @@ function columnPlace(text: string, context: Context): string | undefined {
 function malformed(text: string, context: Context): ErrorParts {
   const file = sourceNamed(text, context.request) ?? onlyFile(context.request);
   const csvLine = /CSV Error on Line: (\d+)/.exec(text)?.[1];
-  const json = file !== undefined && /JSON/.test(text) ? locateJsonError(file) : undefined;
+  const foreign = /not utf-?8|invalid utf-?8|invalid unicode|not valid utf-?8/i.test(text);
+  const json = !foreign && file !== undefined && /JSON/.test(text) ? locateJsonError(file) : undefined;
   const line = csvLine ?? json?.line;
   const name = file === undefined ? "the source" : basename(file);
   return {
     code: "TR-5206",
-    detail: json === undefined ? clean(text, context.request) : `Malformed JSON: ${json.reason}`,
+    detail: foreign
+      ? "The file is not UTF-8."
+      : json === undefined
+        ? detailOf(text, context)
+        : `Malformed JSON: ${json.reason}`,
     where: line === undefined ? name : `${name}, line ${line}`,
     fix: fixOfSource(text),
   };
 }
 
+function detailOf(text: string, context: Context): string {
+  if (text.includes("Error when sniffing file"))
+    return "The file cannot be read as CSV: its rows do not fit one dialect.";
+  return clean(text, context.request);
+}
+
 function fixOfSource(text: string): string {
+  if (/not utf-?8|invalid utf-?8|invalid unicode|not valid utf-?8/i.test(text)) {
+    return "Convert it, for example from Latin-1: iconv -f LATIN1 -t UTF-8 old > new";
+  }
+  if (text.includes("Error when sniffing file")) {
+    return "Correct the file, or declare csv.header, csv.delimiter and csv.quote.";
+  }
+  if (/Expected Number of Columns/.test(text))
+    return "Give that row as many fields as the first line, or correct csv.delimiter.";
+  if (/unterminated quote/i.test(text)) return "Close the quote in that row, or declare csv.quote.";
   if (/Duplicate name/.test(text)) return "Rename one of the two keys; column names do not differ by case alone.";
   if (/auto-detected|converting column/.test(text)) {
     return "Correct that row, or declare the column's type (VARCHAR takes anything) in the source's columns.";
@@ -119,7 +140,9 @@ function filesOf(request: Request): readonly string[] {
 
 function sourceNamed(text: string, request: Request): string | undefined {
   // The longest first: one name may be the beginning of another.
-  return [...filesOf(request)].sort((a, b) => b.length - a.length).find((file) => text.includes(file));
+  return [...filesOf(request)]
+    .sort((a, b) => b.length - a.length)
+    .find((file) => text.includes(file) || text.includes(globPath(file)));
 }
 
 function onlyFile(request: Request): string | undefined {
@@ -131,9 +154,19 @@ function onlyFile(request: Request): string | undefined {
 export function clean(text: string, request: Request): string {
   let words = text
     .replace(/\n+LINE \d+: [\s\S]*$/, "")
-    .replace(/\n+(?:Possible solutions:|Column .* is being converted)[\s\S]*$/, "");
-  words = words.replace(/^(?:[A-Za-z ]+ Error: )+/, "");
-  for (const file of filesOf(request)) words = words.replaceAll(file, basename(file));
+    .replace(/\n+(?:Possible (?:solutions?|fixes):|Column .* is being converted)[\s\S]*$/i, "")
+    .replace(/\n+ *file = [\s\S]*$/, "")
+    // The row itself, which may span lines, and its number, which stands in `where`.
+    .replace(
+      /^Original Line: [\s\S]*?(?=^(?:Expected|Value|Error|Invalid|Maximum|Conversion|Column|CSV)|(?![\s\S]))/m,
+      "",
+    );
+  words = words.replace(/^(?:[A-Za-z ]+ Error: )+/, "").replace(/^CSV Error on Line: .*\n?/, "");
+  for (const file of filesOf(request)) {
+    words = words.replaceAll(file, basename(file)).replaceAll(globPath(file), basename(file));
+    if (dirname(file) !== "/") words = words.replaceAll(`${dirname(file)}/`, "");
+  }
+  words = words.replace(/"\/(?:[^"\n]*\/)([^"/\n]+)"/g, '"$1"');
   // Folders of the machine: keeps the last name of any other absolute path, leaves URLs alone.
   words = words.replace(/(?<![\w:/.])\/(?:[^\s/'"]+\/)+/g, "");
   return words.trim().slice(0, messageTextMax);

@@ -1,19 +1,28 @@
 /**
- * Views over input files. Types are inferred once, before the lock, from as much of a text source as is affordable, and
- * then written into the view, so that a later look at the same file cannot infer something else.
+ * Views over input files. Types are inferred from as much of a text source as is affordable. The view's query infers
+ * again, over the same bytes; DuckDB ends it with an error should it then find other columns than the view has.
  */
 import { columnsMax } from "../limits.ts";
-import type { DuckInput } from "../types.ts";
-import { jsonInference, mergeColumns, sampleOption, typeText } from "./columns.ts";
+import type { DuckColumn, DuckInput } from "../types.ts";
+import { typeText } from "./columns.ts";
+import { csvQuery, headsOf, requireRows, requireSplit } from "./csv.ts";
 import type { Engine } from "./engine.ts";
 import { Refusal } from "./gate.ts";
 import { geojsonQuery } from "./geojson.ts";
-import { identifier, literal, literals, textMap } from "./quote.ts";
+import { jsonQuery } from "./json.ts";
+import { globs, identifier } from "./quote.ts";
+import { requireShallow } from "./text.ts";
 
 export async function createView(engine: Engine, input: DuckInput): Promise<void> {
-  const query = input.files.length === 0 ? emptyQuery(input) : await queryOf(engine, input);
-  await engine.rows(`CREATE VIEW main.${identifier(input.name)} AS ${query}`);
-  const columns = await engine.describe(`SELECT * FROM main.${identifier(input.name)}`);
+  if (input.format === "json" || input.format === "geojson") {
+    for (const file of input.files) await requireShallow(file);
+  }
+  const heads = input.format === "csv" ? await headsOf(input) : [];
+  const columns = await open(engine, input).catch(async (error: unknown) => {
+    await requireRows(engine, input, heads);
+    throw error;
+  });
+  if (input.format === "csv") await requireSplit(engine, input, heads, columns);
   if (columns.length > columnsMax) {
     throw new Refusal({
       code: "TR-5206",
@@ -21,6 +30,12 @@ export async function createView(engine: Engine, input: DuckInput): Promise<void
       fix: "Split the file, or nest the columns.",
     });
   }
+}
+
+async function open(engine: Engine, input: DuckInput): Promise<DuckColumn[]> {
+  const query = input.files.length === 0 ? emptyQuery(input) : await queryOf(engine, input);
+  await engine.rows(`CREATE VIEW main.${identifier(input.name)} AS ${query}`);
+  return engine.describe(`SELECT * FROM main.${identifier(input.name)}`);
 }
 
 function emptyQuery(input: DuckInput): string {
@@ -41,7 +56,7 @@ function queryOf(engine: Engine, input: DuckInput): Promise<string> {
     case "parquet":
       return parquetQuery(engine, input);
     case "csv":
-      return Promise.resolve(csvQuery(input));
+      return csvQuery(engine, input);
     case "json":
       return jsonQuery(engine, input);
     case "geojson":
@@ -50,7 +65,7 @@ function queryOf(engine: Engine, input: DuckInput): Promise<string> {
 }
 
 async function parquetQuery(engine: Engine, input: DuckInput): Promise<string> {
-  const source = `read_parquet(${literals(input.files)}, union_by_name = true, hive_partitioning = false)`;
+  const source = `read_parquet(${globs(input.files)}, union_by_name = true, hive_partitioning = false)`;
   const declared = new Map(Object.entries(input.columns ?? {}).map(([name, type]) => [name.toLowerCase(), type]));
   if (declared.size === 0) return `SELECT * FROM ${source}`;
   const found = await engine.describe(`SELECT * FROM ${source}`);
@@ -64,26 +79,4 @@ async function parquetQuery(engine: Engine, input: DuckInput): Promise<string> {
   // A declared column that no file has yet is empty, not an error: files of older versions lack new columns.
   for (const [name, type] of declared) list.push(`CAST(NULL AS ${typeText(type)}) AS ${identifier(name)}`);
   return `SELECT ${list.join(", ")} FROM ${source}`;
-}
-
-function csvQuery(input: DuckInput): string {
-  const options = ["union_by_name = true", "hive_partitioning = false", sampleOption(input.files)];
-  const { header, delimiter, quote, nullText } = input.csv ?? {};
-  if (header !== undefined) options.push(`header = ${header}`);
-  if (delimiter !== undefined) options.push(`delim = ${literal(delimiter)}`);
-  if (quote !== undefined) options.push(`quote = ${literal(quote)}`);
-  if (nullText !== undefined) options.push(`nullstr = ${literal(nullText)}`);
-  const types = Object.entries(input.columns ?? {});
-  if (types.length > 0) options.push(`types = ${textMap(types.map(([name, type]) => [name, typeText(type)]))}`);
-  return `SELECT * FROM read_csv(${literals(input.files)}, ${options.join(", ")})`;
-}
-
-async function jsonQuery(engine: Engine, input: DuckInput): Promise<string> {
-  const source = (options: string) =>
-    `SELECT * FROM read_json(${literals(input.files)}, format = 'auto', union_by_name = true, hive_partitioning = false${options})`;
-  const inferred = await engine.describe(source(`, ${jsonInference(input.files)}`));
-  const columns = mergeColumns(inferred, input.columns ?? {});
-  // A file of bare values (not records) has the one column "json", which cannot be asked for by name.
-  if (inferred.length === 1 && inferred[0]?.name === "json") return source(`, ${jsonInference(input.files)}`);
-  return source(`, columns = ${textMap(columns)}`);
 }

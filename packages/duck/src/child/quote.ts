@@ -18,3 +18,12 @@ export function literals(texts: readonly string[]): string {
 export function textMap(entries: Iterable<readonly [string, string]>): string {
   return `{${[...entries].map(([key, value]) => `${literal(key)}: ${literal(value)}`).join(", ")}}`;
 }
+
+/** A path as DuckDB's readers take it: they read `*`, `?` and `[` as wildcards, which this makes literal. */
+export function globPath(path: string): string {
+  return /[*?[]/.test(path) ? path.replace(/[*?[\\]/g, "[$&]") : path;
+}
+
+export function globs(paths: readonly string[]): string {
+  return literals(paths.map(globPath));
+}

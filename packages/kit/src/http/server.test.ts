@@ -277,7 +277,9 @@ describe("input that does not fit", () => {
 
   test("another content type than JSON is refused", async () => {
     for (const type of ["text/plain", "application/xml", "multipart/form-data; boundary=x"]) {
-      isProblem(await post(`{"items":[{"dag":"d","job":"j"}]}`, { "content-type": type }), "TR-1002");
+      const answer = await post(`{"items":[{"dag":"d","job":"j"}]}`, { "content-type": type });
+      isProblem(answer, "TR-1002");
+      expect((JSON.parse(answer.text) as { detail: string }).detail).toContain("content type");
     }
     expect(calls).toEqual([]);
   });

@@ -75,14 +75,31 @@ function noSuchRoute(request: FastifyRequest, listener: string): TraceError {
   });
 }
 
-function bearerOf(request: FastifyRequest): string {
+/** Which token a listener takes, and where it is. The names are those of the dispatcher's three APIs. */
+const tokenPlaces: Readonly<Record<string, string>> = {
+  user: "an API token; 'trace up' writes its owner's to <state folder>/secrets/api-token",
+  worker: "the worker token; 'trace up' writes it to <state folder>/secrets/worker-token",
+  task: "the lease token of the attempt that calls, which its worker got with the claim; it ends with the lease",
+};
+
+function tokenFix(listener: string): string {
+  return `the ${listener} listener takes ${tokenPlaces[listener] ?? "the token it was configured with"}`;
+}
+
+function bearerOf(request: FastifyRequest, listener: string): string {
   const match = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(request.headers.authorization ?? "");
   if (match?.[1] !== undefined) return match[1];
   throw new TraceError("TR-1003", {
     detail: "the request carries no bearer token",
-    fix: "send 'Authorization: Bearer <token>'; 'trace up' writes its owner's token to <state folder>/secrets/api-token",
+    fix: `send 'Authorization: Bearer <token>': ${tokenFix(listener)}`,
   });
 }
+
+const partWords = {
+  params: "the parameters in the path of the request do not fit",
+  query: "the query of the request does not fit",
+  body: "the body of the request does not fit",
+} as const;
 
 function parse(part: "params" | "query" | "body", schema: Route["body"], value: unknown): unknown {
   if (schema === undefined) return undefined;
@@ -91,12 +108,28 @@ function parse(part: "params" | "query" | "body", schema: Route["body"], value: 
   const issues = parsed.error.issues.slice(0, 20);
   const first = issues[0];
   throw new TraceError("TR-1002", {
-    detail: `the ${part} of the request does not fit: ${first?.path.join(".") || part}: ${first?.message ?? "invalid"}`,
+    detail: `${partWords[part]}: ${first?.path.join(".") || part}: ${first?.message ?? "invalid"}`,
     where: part,
     why: issues.map((issue) => `${issue.path.join(".") || part}: ${issue.message}`).join("; "),
     fix: "compare the request with the OpenAPI document, packages/contracts/openapi.json",
   });
 }
+
+/** Words for Fastify's refusals whose own repeat what the caller sent, or do not say what is wrong. */
+const unreadable: Readonly<Record<string, { detail: string; fix: string }>> = {
+  FST_ERR_BAD_URL: {
+    detail: "the request cannot be read: its path holds a '%' that begins no percent-encoded UTF-8",
+    fix: "encode each part of the path by itself, as encodeURIComponent does",
+  },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    detail: `the request cannot be read: a part of its path is longer than ${pathParamCharsMax} characters`,
+    fix: "names have at most 128 characters, and identifiers are UUIDs",
+  },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    detail: "the content type of the request is missing or not application/json",
+    fix: "send JSON with 'Content-Type: application/json'",
+  },
+};
 
 /** Fastify's own refusals, by their code; anything unknown stays internal. */
 function fromFastify(error: unknown): TraceError {
@@ -109,6 +142,8 @@ function fromFastify(error: unknown): TraceError {
       fix: "send fewer items in one call; data itself goes to the object store, not through the API",
     });
   }
+  const known = unreadable[code ?? ""];
+  if (known !== undefined) return new TraceError("TR-1002", known);
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new TraceError("TR-1002", {
       detail: `the request cannot be read: ${message ?? code ?? "invalid"}`,
@@ -152,6 +187,7 @@ export class Listener<T extends RouteTable, P> implements Service {
 
   constructor(options: ListenerOptions<T, P>) {
     this.#options = options;
+    const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
     this.#app = fastify({
       bodyLimit: requestBytesMax,
       requestTimeout: requestReceiveMs,
@@ -161,9 +197,19 @@ export class Listener<T extends RouteTable, P> implements Service {
       // Fastify's own bound, 100, is shorter than a name may be; a longer one would be no route at all.
       routerOptions: { maxParamLength: pathParamCharsMax },
       clientErrorHandler: refuseUnparsed,
+      // A path that the router cannot read meets no hook: who asks is looked at here too, and first.
+      frameworkErrors: (error, request, reply) => {
+        try {
+          refuseForeign(request, allowed);
+          this.#answerError(error, request, reply);
+        } catch (foreign) {
+          this.#answerError(foreign, request, reply);
+        }
+      },
     });
+    // Fastify takes plain text too, and the contract would then say of it that it is no object.
+    this.#app.removeContentTypeParser("text/plain");
     this.#app.setErrorHandler((error, request, reply) => this.#answerError(error, request, reply));
-    const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
     this.#app.addHook("onRequest", async (request) => {
       refuseForeign(request, allowed);
       // Here and not in a handler, before which the body would be read: a stranger cannot make us buffer anything.
@@ -198,12 +244,12 @@ export class Listener<T extends RouteTable, P> implements Service {
       url: route.path,
       // Authentication comes before the body is read: a stranger cannot make us buffer anything.
       onRequest: async (request) => {
-        const caller = await this.#options.authenticate(bearerOf(request));
+        const caller = await this.#options.authenticate(bearerOf(request, this.#options.name));
         if (caller === undefined) {
           throw new TraceError("TR-1003", {
             detail: `the ${this.#options.name} listener does not know this token`,
             why: "it is mistyped, expired, revoked, or belongs to another listener or installation",
-            fix: "use the token of this installation: '<state folder>/secrets/api-token' for people",
+            fix: tokenFix(this.#options.name),
           });
         }
         (request as unknown as { caller: P }).caller = caller;

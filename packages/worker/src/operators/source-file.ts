@@ -16,7 +16,8 @@ export interface SourceFile {
   unchanged(): Promise<void>;
 }
 
-const rootsFix = "name the folder with 'trace up --root FOLDER', or TRACE_FILE_ROOTS; 'trace doctor' lists those in force";
+const rootsFix =
+  "name the folder with 'trace up --root FOLDER', or TRACE_FILE_ROOTS; 'trace doctor' lists those in force";
 
 function isUnder(path: string, root: string): boolean {
   return path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`);

@@ -1,0 +1,120 @@
+/**
+ * CSV as a table. DuckDB finds out delimiter, header and types; the rest is fixed, because its search would otherwise
+ * rather skip lines, forget quotes or see one column than say that a row is wrong. Where it finds one column, or nothing,
+ * in a file whose first line has several fields, that file is read again by this line's word, to name the wrong row.
+ */
+import { basename } from "node:path";
+import { columnsMax } from "../limits.ts";
+import type { DuckColumn, DuckInput } from "../types.ts";
+import { sampleOption } from "./columns.ts";
+import type { Engine } from "./engine.ts";
+import { Refusal } from "./gate.ts";
+import { declaredAs } from "./json.ts";
+import { globs, identifier, literal, textMap } from "./quote.ts";
+import { firstLine } from "./text.ts";
+
+const delimiters = [",", ";", "\t", "|"];
+
+/** The field count of a first line, by one delimiter. */
+interface Head {
+  readonly file: string;
+  readonly line: string;
+  readonly delimiter: string;
+  readonly fields: number;
+}
+
+export async function csvQuery(engine: Engine, input: DuckInput): Promise<string> {
+  const declared = Object.entries(input.columns ?? {}).map(([name, type]) => ({ name, ...declaredAs(type) }));
+  const timed = declared.filter(({ read, type }) => read !== type);
+  const plain = declared.filter(({ read, type }) => read === type);
+  const source = (types: readonly DuckColumn[]) =>
+    `SELECT * FROM read_csv(${globs(input.files)}, ${optionsOf(input, types)})`;
+  if (timed.length === 0) return source(plain);
+  // TIMESTAMP would drop offsets from UTC. It stays where there are none, for the forms of dates that are found with it.
+  const found = new Map((await engine.describe(source(plain))).map(({ name, type }) => [name.toLowerCase(), type]));
+  const zoned = timed.filter(({ name }) => found.get(name.toLowerCase()) === "TIMESTAMP WITH TIME ZONE");
+  if (zoned.length === 0) return source(declared);
+  const casts = zoned.map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`);
+  const types = declared.map((column) => (zoned.includes(column) ? { ...column, type: column.read } : column));
+  return `SELECT * REPLACE (${casts.join(", ")}) FROM (${source(types)})`;
+}
+
+function optionsOf(input: DuckInput, types: readonly DuckColumn[]): string {
+  const options = ["union_by_name = true", "hive_partitioning = false", sampleOption(input.files), ...strict(input)];
+  const { header, delimiter, nullText } = input.csv ?? {};
+  if (header !== undefined) options.push(`header = ${header}`);
+  if (delimiter !== undefined) options.push(`delim = ${literal(delimiter)}`);
+  if (nullText !== undefined) options.push(`nullstr = ${literal(nullText)}`);
+  if (types.length > 0) options.push(`types = ${textMap(types.map(({ name, type }) => [name, type]))}`);
+  return options.join(", ");
+}
+
+function strict(input: DuckInput): string[] {
+  const quote = `quote = ${literal(input.csv?.quote ?? '"')}`;
+  return ["skip = 0", "strict_mode = true", "null_padding = false", "ignore_errors = false", quote];
+}
+
+/** Throws TR-5206 where a file has more columns than are read: its search for types would take all memory first. */
+export async function headsOf(input: DuckInput): Promise<Head[]> {
+  const heads: Head[] = [];
+  for (const file of input.files) {
+    const head = headOf(file, await firstLine(file), input);
+    if (head.fields > columnsMax) {
+      throw new Refusal({
+        code: "TR-5206",
+        detail: `The file has ${head.fields} columns; at most ${columnsMax} are read.`,
+        where: `${basename(file)}, line 1`,
+        fix: "Split the file, or turn columns into rows.",
+      });
+    }
+    heads.push(head);
+  }
+  return heads;
+}
+
+function headOf(file: string, line: string, input: DuckInput): Head {
+  const quote = input.csv?.quote ?? '"';
+  const parts = quote === "" ? [line] : line.split(quote).filter((_, index) => index % 2 === 0);
+  const bare = parts.join("");
+  const declared = input.csv?.delimiter;
+  const counts = (declared === undefined ? delimiters : [declared]).map((delimiter) => {
+    return { file, line, delimiter, fields: delimiter === "" ? 1 : bare.split(delimiter).length };
+  });
+  return counts.reduce((most, other) => (other.fields > most.fields ? other : most));
+}
+
+/** Refuses a file whose first line has several fields when they were taken for one column. */
+export async function requireSplit(
+  engine: Engine,
+  input: DuckInput,
+  heads: readonly Head[],
+  columns: readonly DuckColumn[],
+): Promise<void> {
+  const names = new Set(columns.map(({ name }) => name));
+  const unsplit = heads.find(({ line, fields }) => fields > 1 && (columns.length === 1 || names.has(line.trim())));
+  if (unsplit === undefined) return;
+  await requireRows(engine, input, [unsplit]);
+  throw new Refusal({
+    code: "TR-5206",
+    detail: "The fields of the first line cannot be told apart: the rows do not have as many.",
+    where: `${basename(unsplit.file)}, line 1`,
+    fix: "Declare csv.delimiter, and csv.quote where fields are quoted by another character than the double quote.",
+  });
+}
+
+/** Reads the files by the words of their first lines; DuckDB's error, if there is one, then names the row. */
+export async function requireRows(engine: Engine, input: DuckInput, heads: readonly Head[]): Promise<void> {
+  for (const { file, delimiter, fields, line } of heads) {
+    if (line === "") continue;
+    const columns = Array.from({ length: fields }, (_, index) => [`c${index}`, "VARCHAR"] as const);
+    const options = [
+      "auto_detect = false",
+      ...strict(input),
+      `escape = ${literal(input.csv?.quote ?? '"')}`,
+      `delim = ${literal(delimiter)}`,
+      `header = ${input.csv?.header ?? true}`,
+      `columns = ${textMap(columns)}`,
+    ];
+    await engine.rows(`SELECT count(COLUMNS(*)) FROM read_csv(${globs([file])}, ${options.join(", ")})`);
+  }
+}
