@@ -14,6 +14,7 @@ export * from "./loop.ts";
 export * from "./metrics.ts";
 export * from "./postgres/database.ts";
 export * from "./postgres/migrate.ts";
+export * from "./race.ts";
 export * from "./role.ts";
 export * from "./service.ts";
 export * from "./signal.ts";
