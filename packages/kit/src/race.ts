@@ -127,7 +127,6 @@ class HeldPause implements Pause {
 
   #end(tell: (waiter: PromiseWithResolvers<void>) => void): void {
     clearTimeout(this.#timer);
-    this.#left = 0;
     this.#ended();
     this.#arrived.reject(new Error(`the pause at '${this.#name}' was ended before the point was reached`));
     for (const waiter of this.#waiting.splice(0)) tell(waiter);
