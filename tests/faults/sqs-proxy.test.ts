@@ -147,6 +147,26 @@ describe("without faults", () => {
 });
 
 describe("faults of messages", () => {
+  test("a queue whose address nobody asked for is known from its first message on", async () => {
+    const unasked = { QueueUrl: `${proxy.url}/000000000000/other` };
+    proxy.set({ drop: 1 });
+    for (const MessageBody of ["first", "second"]) await sqs.send(new SendMessageCommand({ ...unasked, MessageBody }));
+    expect([await inQueue("other"), proxy.counts().drop]).toEqual([["first"], 1]);
+  });
+
+  test("a FIFO queue is left what it promises", async () => {
+    const Attributes = { FifoQueue: "true", ContentBasedDeduplication: "true" };
+    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: "ordered.fifo", Attributes }));
+    proxy.set({ drop: 0.5, reorder: 1, duplicate: 1 });
+    const sent = ["a", "b", "c", "d", "e"];
+    for (const MessageBody of sent) {
+      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody, MessageGroupId: "one" }));
+    }
+    const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10 }));
+    expect(bodies(Messages ?? [])).toEqual(sent);
+    expect(proxy.counts()).toEqual(quiet);
+  });
+
   test("duplicate: one send is received under one id with two receipts, and deleting one leaves the other", async () => {
     proxy.set({ duplicate: 1 });
     const { MessageId } = await send("twice");
@@ -216,6 +236,16 @@ describe("faults of messages", () => {
     const after = got.filter((body, at) => got.slice(0, at).some((earlier) => String(earlier) > String(body)));
     expect(proxy.counts()).toEqual({ ...quiet, reorder: after.length });
     expect(after.length).toBeGreaterThan(0);
+  });
+
+  test("reorder: two that are held together always change places", async () => {
+    proxy.set({ reorder: 1, reorderMessages: 2 });
+    for (let n = 0; n < 20; n += 1) {
+      await sendBatch([`${n} a`, `${n} b`]);
+      await proxy.settled();
+      expect(bodies(await receive())).toEqual([`${n} b`, `${n} a`]);
+    }
+    expect(proxy.counts()).toEqual({ ...quiet, reorder: 20 });
   });
 
   test("reorder: a window that does not fill is let go in time, and one message alone is not out of order", async () => {
@@ -355,16 +385,18 @@ describe("faults of the service", () => {
     const [received] = await receive();
     proxy.set({ delay: 0.5, reorder: 1 });
     await sendBatch(["a", "b", "c", "d", "e"]);
-    expect(proxy.held).toBe(5);
+    proxy.set({ delay: 1 });
+    await sqs.send(new SendMessageCommand({ ...other, MessageBody: "other, held" }));
+    expect(proxy.held).toBe(6);
     expect(await proxy.purge("tasks")).toBe(1);
-    expect(proxy.held).toBe(0);
+    expect(proxy.held).toBe(1);
     timer.advance(60_000);
     await proxy.settled();
     const shown = { QueueUrl: queue, ReceiptHandle: received?.ReceiptHandle, VisibilityTimeout: 0 };
     await expect(sqs.send(new ChangeMessageVisibilityCommand(shown))).rejects.toThrow();
-    expect([await inQueue(), await inQueue("other")]).toEqual([[], ["other"]]);
+    expect([await inQueue(), await inQueue("other")]).toEqual([[], ["other", "other, held"]]);
     expect(await proxy.purge()).toBe(4); // with their dead-letter queues
-    expect(proxy.counts()).toEqual({ ...quiet, purge: 5 });
+    expect(proxy.counts()).toEqual({ ...quiet, delay: 1, purge: 5 });
   });
 
   test("a client's own purge takes what is held with it", async () => {
