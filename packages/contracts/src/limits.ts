@@ -28,3 +28,5 @@ export const dagSourceBytesMax = 1024 * 1024;
 export const attemptLogBytesMax = 10 * 1024 * 1024;
 /** Life of a presigned link, seconds. */
 export const presignedSecondsMax = 15 * 60;
+/** Longest `Last-Event-ID` that a reader of a stream may send, characters. */
+export const lastEventIdCharsMax = 200;

@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { type ErrorCode, errorCatalogue, problemSchema } from "./errors/index.ts";
-import type { Route, RouteTable } from "./route.ts";
+import { lastEventIdCharsMax } from "./limits.ts";
+import { problemEvent, type Route, type RouteTable, type StreamRoute } from "./route.ts";
 import { dispatcherRoutes } from "./routes.ts";
 
 export type JsonObject = { [name: string]: unknown };
@@ -98,7 +99,10 @@ function operation(listener: ListenerName, name: string, route: Route, schemas: 
     ...parameters(route, schemas),
     ...(route.body === undefined ? {} : { requestBody: { required: true, content: json(schemas.input(route.body)) } }),
     responses: {
-      "200": { description: "Done.", content: json(schemas.output(route.answer)) },
+      "200":
+        route.events === undefined
+          ? { description: "Done.", content: json(schemas.output(route.answer)) }
+          : events(route, schemas),
       ...refusals(route, schemas),
     },
   };
@@ -108,8 +112,33 @@ function json(schema: JsonObject): JsonObject {
   return { "application/json": { schema } };
 }
 
+/** One event of the stream as OpenAPI 3.2 describes one: its data is JSON in a text. */
+function events(route: StreamRoute, schemas: Components): JsonObject {
+  const kinds = Object.entries({ ...route.events, [problemEvent]: problemSchema }).map(([event, data]) => ({
+    type: "object",
+    required: ["event", "data"],
+    properties: {
+      event: { const: event },
+      data: { type: "string", contentMediaType: "application/json", contentSchema: schemas.output(data) },
+      id: { type: "string" },
+    },
+  }));
+  return {
+    description: `Events as they happen, up to and with 'end'; the schema is that of one of them. A stream that breaks off for a reason says so with '${problemEvent}'.`,
+    content: { "text/event-stream": { schema: { oneOf: kinds } } },
+  };
+}
+
+const lastEventId: JsonObject = {
+  name: "Last-Event-ID",
+  in: "header",
+  required: false,
+  description: "The id of the last event that a reader got before it was cut off: the stream goes on after it.",
+  schema: { type: "string", maxLength: lastEventIdCharsMax },
+};
+
 function parameters(route: Route, schemas: Components): JsonObject {
-  const parts = (["params", "query"] as const).flatMap((part) => {
+  const parts: JsonObject[] = (["params", "query"] as const).flatMap((part) => {
     const from = route[part];
     if (from === undefined) return [];
     const schema = schemas.input(from) as { properties?: Record<string, JsonObject>; required?: string[] };
@@ -121,6 +150,7 @@ function parameters(route: Route, schemas: Components): JsonObject {
       schema: property,
     }));
   });
+  if (route.events !== undefined) parts.push(lastEventId);
   return parts.length === 0 ? {} : { parameters: parts };
 }
 

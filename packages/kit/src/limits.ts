@@ -10,10 +10,20 @@ export const refusedBodyMs = 2_000;
 export const keepAliveMs = 30_000;
 /** Requests one listener works on at once; beyond it answers 503 with Retry-After. */
 export const requestsInFlightMax = 2_000;
+/** What `Retry-After` says of a refusal that may pass, seconds. */
+export const retryAfterSeconds = 1;
 /** How long `stop` waits for requests in flight, milliseconds. */
 export const drainMs = 5_000;
 /** Calls between services give up after this, milliseconds. */
 export const callTimeoutMs = 30_000;
+/** Connecting to a service gives up after this, milliseconds. */
+export const connectMs = 5_000;
+/** A call that is refused before anything of it was done (TR-1008, TR-1015) is sent this often in all. */
+export const refusedTriesMax = 5;
+/** What `Retry-After` may ask of a client, milliseconds. */
+export const retryAfterMsMax = 10_000;
+/** The wait where a refusal does not ask for one, milliseconds. */
+export const refusedRetry = { baseMs: 250, maxMs: 5_000 } as const;
 /** Connections of one client to one service. */
 export const callConnectionsMax = 16;
 /** Largest answer a client reads, bytes. */
@@ -28,3 +38,23 @@ export const statementMs = 30_000;
 export const transactionTriesMax = 5;
 /** Longest parameter in a path, characters; names have at most 128. */
 export const pathParamCharsMax = 256;
+/** Streams one listener has open; beyond it answers 503 with Retry-After. */
+export const streamsOpenMax = 256;
+/** A stream without news says so this often, milliseconds, so that its reader knows that it lives. */
+export const streamBeatMs = 15_000;
+/** A reader that takes nothing for this long while events wait is cut off, milliseconds. */
+export const streamStallMs = 30_000;
+/** A stream is closed after this, milliseconds; its reader comes back and shows its token again. */
+export const streamMsMax = 3_600_000;
+/** A stream that ends waits this long for its reader to take the rest, milliseconds. */
+export const streamFarewellMs = 1_000;
+/** Largest event of a stream, bytes. */
+export const streamEventBytesMax = 1024 * 1024;
+/** A stream that brings nothing for this long, not even a beat, is lost, milliseconds. */
+export const streamSilenceMsMax = 3 * streamBeatMs;
+/** Tries to take up a lost stream again, about a minute; each event that comes starts the count anew. */
+export const streamRetriesMax = 15;
+/** Waits between them, milliseconds. */
+export const streamRetry = { baseMs: 250, maxMs: 5_000 } as const;
+/** Streams one client has open at one service. */
+export const streamConnectionsMax = 256;

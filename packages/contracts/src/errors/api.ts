@@ -17,4 +17,6 @@ export const apiErrors = defineErrors({
   "TR-1012": { title: "Migration changed after it was applied", family: "terminal", httpStatus: 500 },
   "TR-1014": { title: "Database of another installation", family: "terminal", httpStatus: 500 },
   "TR-1013": { title: "Database is newer than this version", family: "terminal", httpStatus: 500 },
+  "TR-1015": { title: "Too many calls are waiting", family: "retryable", httpStatus: 429 },
+  "TR-1016": { title: "Stream was closed", family: "retryable", httpStatus: 503 },
 });

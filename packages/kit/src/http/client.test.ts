@@ -1,11 +1,13 @@
 import { createServer, type Server } from "node:http";
 import { createClient, TraceError, userRoutes } from "@trace/contracts";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { refusedTriesMax, retryAfterMsMax } from "../limits.ts";
 import { HttpTransport } from "./client.ts";
 
 let server: Server;
 let seen: { method: string; url: string; token: string; body: string }[];
-let answer: (n: number) => { status: number; body: string };
+let answer: (n: number) => { status: number; body: string; headers?: Record<string, string> };
+let pauses: number[];
 let transport: HttpTransport;
 let asked: boolean[];
 
@@ -15,6 +17,7 @@ const problem = (code: string, status: number, more = {}) =>
 beforeEach(async () => {
   seen = [];
   asked = [];
+  pauses = [];
   answer = () => ({ status: 200, body: '{"dags":[]}' });
   server = createServer(async (request, response) => {
     let body = "";
@@ -25,8 +28,8 @@ beforeEach(async () => {
       token: request.headers.authorization ?? "",
       body,
     });
-    const { status, body: text } = answer(seen.length);
-    response.writeHead(status, { "content-type": "application/json" }).end(text);
+    const { status, body: text, headers } = answer(seen.length);
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(text);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
@@ -36,6 +39,11 @@ beforeEach(async () => {
       asked.push(again);
       return Promise.resolve(again ? "new" : "old");
     },
+    pause: (ms) => {
+      pauses.push(ms);
+      return Promise.resolve();
+    },
+    random: () => 0.5,
   });
 });
 afterEach(async () => {
@@ -142,4 +150,75 @@ test("an answer that does not come in time, or a connection cut, is TR-1007; the
   await impatient.stop();
   silent.closeAllConnections();
   await new Promise((resolve) => silent.close(resolve));
+});
+
+const later = { "retry-after": "2" };
+const tasks = { body: { items: [{ dag: "d", job: "j" }] } };
+const created = { status: 200, body: '{"items":[{"created":true}]}' };
+
+test.each([
+  ["TR-1015", 429],
+  ["TR-1008", 503],
+])("%s says that nothing was done: any call is sent again, when the service asks for it", async (code, status) => {
+  answer = (n) => (n < 3 ? { status, body: problem(code, status), headers: later } : created);
+  expect(await client().createTasks(tasks)).toEqual({ items: [{ created: true }] });
+  expect(seen.map(({ method, body }) => ({ method, body }))).toEqual(
+    Array.from({ length: 3 }, () => ({ method: "POST", body: JSON.stringify(tasks.body) })),
+  );
+  // Never before the time it asked for, and not all callers at the same moment.
+  expect(pauses).toEqual([2_500, 2_500]);
+});
+
+test("a service that refuses for long is told after the last try", async () => {
+  answer = () => ({ status: 429, body: problem("TR-1015", 429), headers: later });
+  expect((await refusal(client().createTasks(tasks))).code).toBe("TR-1015");
+  expect(seen).toHaveLength(refusedTriesMax);
+});
+
+test("a refusal without a time is waited out a little longer each time, one for a day as long as a client waits", async () => {
+  answer = () => ({ status: 429, body: problem("TR-1015", 429) });
+  await refusal(client().listDags({}));
+  expect(pauses).toEqual([500, 1_000, 2_000, 4_000]);
+  pauses = [];
+  answer = () => ({ status: 429, body: problem("TR-1015", 429), headers: { "retry-after": "86400" } });
+  await refusal(client().listDags({}));
+  expect(Math.max(...pauses)).toBe(1.25 * retryAfterMsMax);
+});
+
+test.each([
+  ["TR-1009", 503],
+  ["TR-1000", 500],
+  ["TR-1003", 401],
+])("%s may have come when something was done: it is the caller's to try again", async (code, status) => {
+  answer = () => ({ status, body: problem(code, status), headers: later });
+  expect((await refusal(client().createTasks(tasks, { token: "t" }))).code).toBe(code);
+  expect(seen).toHaveLength(1);
+  expect(pauses).toEqual([]);
+});
+
+test("whoever waits for a service to take a call may give up", async () => {
+  const abort = new AbortController();
+  answer = () => {
+    abort.abort(new Error("changed my mind"));
+    return { status: 429, body: problem("TR-1015", 429), headers: later };
+  };
+  await expect(client().listDags({}, { signal: abort.signal })).rejects.toThrow("changed my mind");
+  expect(seen).toHaveLength(1);
+});
+
+test("the wait itself ends with the caller's patience, not with its time", async () => {
+  const abort = new AbortController();
+  const patient = new HttpTransport({
+    baseUrl: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    token: () => Promise.resolve("t"),
+    // Asked for the length of the wait, which begins right after.
+    random: () => {
+      setImmediate(() => abort.abort(new Error("changed my mind")));
+      return 0;
+    },
+  });
+  answer = () => ({ status: 429, body: problem("TR-1015", 429), headers: { "retry-after": "10" } });
+  const call = createClient(userRoutes, patient.send).listDags({}, { signal: abort.signal });
+  await expect(call).rejects.toThrow("changed my mind");
+  await patient.stop();
 });

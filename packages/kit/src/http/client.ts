@@ -1,8 +1,19 @@
 /** Carries calls of the typed client over HTTP with pooled connections (undici; a call costs a seventh of fetch's CPU). */
-import { problemSchema, TraceError, type Transport } from "@trace/contracts";
-import { Pool } from "undici";
-import { answerBytesMax, callConnectionsMax, callTimeoutMs } from "../limits.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { StreamRequest, StreamTransport, Transport, TransportRequest } from "@trace/contracts";
+import { type Dispatcher, Pool } from "undici";
+import { type Random, systemRandom } from "../clock.ts";
+import {
+  callConnectionsMax,
+  callTimeoutMs,
+  connectMs,
+  refusedTriesMax,
+  streamConnectionsMax,
+  streamSilenceMsMax,
+} from "../limits.ts";
 import type { Service } from "../service.ts";
+import { type Answer, errorOf, jsonOf, readAnswer, refusedBeforeDone, refusedWaitMs, unreachable } from "./answers.ts";
+import { type OpenedStream, subscribe } from "./subscription.ts";
 
 export interface HttpTransportOptions {
   /** `http://127.0.0.1:7401`. */
@@ -10,21 +21,26 @@ export interface HttpTransportOptions {
   /** Asked for each call, so that a rotated token is picked up. `again` is set after a refusal of the last one. */
   token(again: boolean): Promise<string>;
   readonly timeoutMs?: number;
+  /** A stream that brings nothing for this long is lost. */
+  readonly streamSilenceMs?: number;
+  /** Waits before a call is sent again; at an abort it may end early. */
+  readonly pause?: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+  readonly random?: Random;
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, signal === undefined ? {} : { signal });
 }
 
 export class HttpTransport implements Service {
   readonly #options: HttpTransportOptions;
   readonly #pool: Pool;
+  /** Apart from calls: a stream keeps its connection, and must not be what calls wait for. */
+  #streams: Pool | undefined;
 
   constructor(options: HttpTransportOptions) {
     this.#options = options;
-    const timeout = options.timeoutMs ?? callTimeoutMs;
-    this.#pool = new Pool(options.baseUrl, {
-      connections: callConnectionsMax,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      connect: { timeout: 5_000 },
-    });
+    this.#pool = this.#poolOf(callConnectionsMax, this.#timeoutMs);
   }
 
   start(): Promise<void> {
@@ -32,18 +48,62 @@ export class HttpTransport implements Service {
   }
 
   async stop(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#pool.destroy(), this.#streams?.destroy()]);
   }
 
+  /** A refusal that came before anything was done is waited out as the service asks, `refusedTriesMax` tries in all. */
   readonly send: Transport = async (request) => {
-    const token = request.token ?? (await this.#options.token(false));
-    const first = await this.#once(request, token);
-    if (first.status !== 401 || request.token !== undefined) return this.#result(first);
-    // The token may have been rotated between reading it and using it: read it anew, once.
-    return this.#result(await this.#once(request, await this.#options.token(true)));
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#authorized(request, (token) => this.#once(request, token));
+      const body = jsonOf(answer.text);
+      if (answer.status >= 200 && answer.status < 300 && body !== undefined) return body;
+      if (tries >= refusedTriesMax || !refusedBeforeDone(answer)) throw errorOf(answer, this.#options.baseUrl);
+      await this.#wait(refusedWaitMs(answer.retryAfterMs, tries, this.#random), request.signal);
+    }
   };
 
-  async #once(request: Parameters<Transport>[0], token: string): Promise<{ status: number; text: string }> {
+  readonly stream: StreamTransport = (request) =>
+    subscribe(request, {
+      baseUrl: this.#options.baseUrl,
+      random: this.#random,
+      open: (lastEventId) => this.#open(request, lastEventId),
+      wait: (ms) => this.#wait(ms, request.signal),
+    });
+
+  get #timeoutMs(): number {
+    return this.#options.timeoutMs ?? callTimeoutMs;
+  }
+
+  get #random(): Random {
+    return this.#options.random ?? systemRandom;
+  }
+
+  #poolOf(connections: number, bodyTimeout: number): Pool {
+    const connect = { timeout: connectMs };
+    return new Pool(this.#options.baseUrl, { connections, headersTimeout: this.#timeoutMs, bodyTimeout, connect });
+  }
+
+  /** Throws what the signal was aborted with. */
+  async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    try {
+      await (this.#options.pause ?? pause)(ms, signal);
+    } finally {
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** The token may have been rotated between reading it and using it: after a refusal it is read anew, once. */
+  async #authorized<A extends { readonly status: number }>(
+    request: TransportRequest,
+    once: (token: string) => Promise<A>,
+  ): Promise<A> {
+    const first = await once(request.token ?? (await this.#options.token(false)));
+    if (first.status !== 401 || request.token !== undefined) return first;
+    return once(await this.#options.token(true));
+  }
+
+  async #once(request: TransportRequest, token: string): Promise<Answer> {
     try {
       const answer = await this.#pool.request({
         method: request.method as "GET",
@@ -56,41 +116,43 @@ export class HttpTransport implements Service {
         body: request.body === undefined ? null : JSON.stringify(request.body),
         signal: request.signal ?? null,
       });
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      for await (const chunk of answer.body) {
-        bytes += (chunk as Buffer).length;
-        if (bytes > answerBytesMax) throw new Error(`the answer is larger than ${answerBytesMax} bytes`);
-        chunks.push(chunk as Buffer);
-      }
-      return { status: answer.statusCode, text: Buffer.concat(chunks).toString("utf8") };
+      return await readAnswer(answer.statusCode, answer.headers, answer.body);
     } catch (error) {
       if (request.signal?.aborted) throw error;
-      throw new TraceError("TR-1007", {
-        detail: `no answer from ${this.#options.baseUrl}: ${error instanceof Error ? error.message : String(error)}`,
-        where: `${request.method} ${request.path.split("?")[0]}`,
-        fix: "check that the service runs: 'trace doctor'; start the local stack with 'trace up'",
-        cause: error,
-      });
+      throw unreachable(error, this.#options.baseUrl, request);
     }
   }
 
-  #result(answer: { status: number; text: string }): unknown {
-    let body: unknown;
+  #open(request: StreamRequest, lastEventId: string | undefined): Promise<OpenedStream> {
+    this.#streams ??= this.#poolOf(streamConnectionsMax, this.#options.streamSilenceMs ?? streamSilenceMsMax);
+    const streams = this.#streams;
+    return this.#authorized(request, (token) => this.#openOnce(streams, request, token, lastEventId));
+  }
+
+  async #openOnce(
+    streams: Pool,
+    request: StreamRequest,
+    token: string,
+    lastEventId: string | undefined,
+  ): Promise<OpenedStream> {
     try {
-      body = JSON.parse(answer.text);
-    } catch {
-      body = undefined;
+      const answer: Dispatcher.ResponseData = await streams.request({
+        method: request.method as "GET",
+        path: request.path,
+        headers: {
+          authorization: `Bearer ${token}`,
+          accept: "text/event-stream",
+          ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }),
+        },
+        signal: request.signal ?? null,
+      });
+      const { statusCode: status, headers, body } = answer;
+      const type = String(headers["content-type"] ?? "");
+      if (status === 200 && type.startsWith("text/event-stream")) return { status, body };
+      return { status, refusal: await readAnswer(status, headers, body) };
+    } catch (error) {
+      if (request.signal?.aborted) throw error;
+      throw unreachable(error, this.#options.baseUrl, request);
     }
-    if (answer.status >= 200 && answer.status < 300 && body !== undefined) return body;
-    const problem = problemSchema.safeParse(body);
-    if (problem.success) {
-      const error = new TraceError(problem.data.code, problem.data);
-      throw Object.assign(error, { errors: problem.data.errors?.map((record) => new TraceError(record.code, record)) });
-    }
-    throw new TraceError("TR-1010", {
-      detail: `${this.#options.baseUrl} answered ${answer.status} with a body that is no answer of Trace`,
-      fix: "check that this address belongs to Trace and that both sides run the same version",
-    });
   }
 }

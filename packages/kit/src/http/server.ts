@@ -9,24 +9,41 @@ import {
   type Route,
   type RouteAnswer,
   type RouteCall,
+  type RouteEvent,
   type RouteTable,
   requestBytesMax,
+  type StreamEvent,
+  type StreamRoute,
   TraceError,
   toErrorRecord,
   toProblem,
 } from "@trace/contracts";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
-import { drainMs, keepAliveMs, pathParamCharsMax, requestReceiveMs, requestsInFlightMax } from "../limits.ts";
+import {
+  drainMs,
+  keepAliveMs,
+  pathParamCharsMax,
+  requestReceiveMs,
+  requestsInFlightMax,
+  retryAfterSeconds,
+} from "../limits.ts";
 import type { Log } from "../log.ts";
 import type { Service } from "../service.ts";
+import { type StreamBounds, type StreamContext, Streams } from "./stream.ts";
 import { refuseUnread } from "./unread.ts";
 
 /** What a listener's authentication found: who calls. */
 export type Authenticate<P> = (bearerToken: string) => Promise<P | undefined>;
 
-export type Handlers<T extends RouteTable, P> = {
-  readonly [K in keyof T]: (call: RouteCall<T[K]>, caller: P, signal: AbortSignal) => Promise<RouteAnswer<T[K]>>;
-};
+/**
+ * Answers a call, or gives the events of a stream, the first of them soon: until then nothing is answered, so that what
+ * is thrown before it refuses the call with a status. `end` is the last event.
+ */
+export type Handler<R extends Route, P> = R extends StreamRoute
+  ? (call: RouteCall<R>, caller: P, stream: StreamContext) => AsyncIterable<RouteEvent<R>>
+  : (call: RouteCall<R>, caller: P, signal: AbortSignal) => Promise<RouteAnswer<R>>;
+
+export type Handlers<T extends RouteTable, P> = { readonly [K in keyof T]: Handler<T[K], P> };
 
 export interface ListenerOptions<T extends RouteTable, P> {
   readonly name: string;
@@ -39,7 +56,10 @@ export interface ListenerOptions<T extends RouteTable, P> {
   /** Host names accepted beside loopback ones, without port. */
   readonly allowedHosts?: readonly string[];
   readonly log: Log;
+  /** Of a stream: how long it took to its first event. */
   readonly onRequest?: (event: { route: string; status: number; ms: number }) => void;
+  /** Bounds of streams that are not the usual ones, for tests. */
+  readonly streams?: Partial<StreamBounds>;
 }
 
 const loopbackHosts = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -115,6 +135,22 @@ function parse(part: "params" | "query" | "body", schema: Route["body"], value: 
   });
 }
 
+function readCall(route: Route, request: FastifyRequest): unknown {
+  return {
+    params: parse("params", route.params, request.params),
+    query: parse("query", route.query, request.query),
+    body: parse("body", route.body, request.body),
+  };
+}
+
+/** A handler as the table of routes is walked at run time: its types were checked where the table is. */
+type LooseHandler<P, X, A> = (call: unknown, caller: P, extra: X) => A;
+
+/** Who calls, as the route's authentication found. */
+function callerOf<P>(request: FastifyRequest): P {
+  return (request as unknown as { caller: P }).caller;
+}
+
 /** Words for Fastify's refusals whose own repeat what the caller sent, or do not say what is wrong. */
 const unreadable: Readonly<Record<string, { detail: string; fix: string }>> = {
   FST_ERR_BAD_URL: {
@@ -182,11 +218,13 @@ function refuseUnparsed(error: Error & { code?: string }, socket: Socket): void 
 export class Listener<T extends RouteTable, P> implements Service {
   readonly #options: ListenerOptions<T, P>;
   readonly #app: FastifyInstance;
+  readonly #streams: Streams;
   #inFlight = 0;
   #port = 0;
 
   constructor(options: ListenerOptions<T, P>) {
     this.#options = options;
+    this.#streams = new Streams(options.name, options.log, options.streams);
     const allowed = new Set([...loopbackHosts, ...(options.allowedHosts ?? []).map((host) => host.toLowerCase())]);
     this.#app = fastify({
       bodyLimit: requestBytesMax,
@@ -222,17 +260,22 @@ export class Listener<T extends RouteTable, P> implements Service {
     return this.#port;
   }
 
+  /** Streams open now. */
+  get streamsOpen(): number {
+    return this.#streams.size;
+  }
+
   async start(): Promise<void> {
     await this.#app.listen({ host: this.#options.host, port: this.#options.port });
     const address = this.#app.server.address();
     this.#port = typeof address === "object" && address !== null ? address.port : 0;
   }
 
-  /** Takes no new connection, lets calls in flight end within `drainMs`, then cuts what is left. */
+  /** Takes no new connection, ends streams, lets calls in flight end within `drainMs`, then cuts what is left. */
   async stop(): Promise<void> {
     const cut = setTimeout(() => this.#app.server.closeAllConnections(), drainMs);
     try {
-      await this.#app.close();
+      await Promise.all([this.#streams.stop(), this.#app.close()]);
     } finally {
       clearTimeout(cut);
     }
@@ -242,6 +285,8 @@ export class Listener<T extends RouteTable, P> implements Service {
     this.#app.route({
       method: route.method,
       url: route.path,
+      // The head of a stream says nothing, and would hold one open.
+      exposeHeadRoute: route.events === undefined,
       // Authentication comes before the body is read: a stranger cannot make us buffer anything.
       onRequest: async (request) => {
         const caller = await this.#options.authenticate(bearerOf(request, this.#options.name));
@@ -259,40 +304,63 @@ export class Listener<T extends RouteTable, P> implements Service {
   }
 
   async #handle(name: string, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const started = performance.now();
+    const seen = (status: number) =>
+      this.#options.onRequest?.({ route: name, status, ms: performance.now() - started });
+    try {
+      if (route.events !== undefined) return await this.#stream(name, route, request, reply, () => seen(200));
+      const answer = await this.#call(name, route, request);
+      seen(200);
+      return answer;
+    } catch (error) {
+      seen(error instanceof TraceError ? toProblem(error).status : 500);
+      throw error;
+    }
+  }
+
+  async #call(name: string, route: Route, request: FastifyRequest): Promise<unknown> {
     if (this.#inFlight >= requestsInFlightMax) {
-      reply.header("retry-after", "1");
       throw new TraceError("TR-1008", {
         detail: `the ${this.#options.name} listener works on ${requestsInFlightMax} requests already`,
         fix: "try again after the seconds in Retry-After",
       });
     }
     this.#inFlight += 1;
-    const started = performance.now();
     const abort = new AbortController();
     const onClose = () => abort.abort();
     request.raw.once("aborted", onClose);
     try {
-      const call = {
-        params: parse("params", route.params, request.params),
-        query: parse("query", route.query, request.query),
-        body: parse("body", route.body, request.body),
-      };
-      const handler = this.#options.handlers[name] as (
-        call: unknown,
-        caller: P,
-        signal: AbortSignal,
-      ) => Promise<unknown>;
-      const answer = await handler(call, (request as unknown as { caller: P }).caller, abort.signal);
-      this.#options.onRequest?.({ route: name, status: 200, ms: performance.now() - started });
-      return answer;
-    } catch (error) {
-      const status = error instanceof TraceError ? toProblem(error).status : 500;
-      this.#options.onRequest?.({ route: name, status, ms: performance.now() - started });
-      throw error;
+      const handler = this.#options.handlers[name] as unknown as LooseHandler<P, AbortSignal, Promise<unknown>>;
+      return await handler(readCall(route, request), callerOf<P>(request), abort.signal);
     } finally {
       request.raw.off("aborted", onClose);
       this.#inFlight -= 1;
     }
+  }
+
+  async #stream(
+    name: string,
+    route: StreamRoute,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    onOpen: () => void,
+  ): Promise<void> {
+    const call = readCall(route, request);
+    const handler = this.#options.handlers[name] as unknown as LooseHandler<
+      P,
+      StreamContext,
+      AsyncIterable<StreamEvent>
+    >;
+    const lastEventId = request.headers["last-event-id"];
+    await this.#streams.serve({
+      response: reply.raw,
+      events: (context) => handler(call, callerOf<P>(request), context),
+      lastEventId: Array.isArray(lastEventId) ? lastEventId[0] : lastEventId,
+      open: () => {
+        reply.hijack();
+        onOpen();
+      },
+    });
   }
 
   #answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -301,7 +369,8 @@ export class Listener<T extends RouteTable, P> implements Service {
       this.#options.log.error({ error, route: request.routeOptions.url }, "a call failed");
     }
     const problem = toProblem(known);
-    if (problem.status === 503 && reply.getHeader("retry-after") === undefined) reply.header("retry-after", "1");
+    const later = problem.status === 503 || problem.status === 429;
+    if (later && reply.getHeader("retry-after") === undefined) reply.header("retry-after", retryAfterSeconds);
     const extra = (known as TraceError & { errors?: readonly TraceError[] }).errors;
     const errors: ErrorRecord[] | undefined = extra?.map(toErrorRecord);
     const answer = errors === undefined ? problem : { ...problem, errors };
