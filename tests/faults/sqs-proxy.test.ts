@@ -4,6 +4,7 @@ import {
   CreateQueueCommand,
   DeleteMessageBatchCommand,
   DeleteMessageCommand,
+  DeleteQueueCommand,
   GetQueueUrlCommand,
   ListQueuesCommand,
   type Message,
@@ -160,9 +161,10 @@ describe("faults of messages", () => {
     proxy.set({ drop: 0.5, reorder: 1, duplicate: 1 });
     const sent = ["a", "b", "c", "d", "e"];
     for (const MessageBody of sent) {
-      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody, MessageGroupId: "one" }));
+      await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody, MessageGroupId: MessageBody }));
     }
     const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10 }));
+    await sqs.send(new DeleteQueueCommand({ QueueUrl }));
     expect(bodies(Messages ?? [])).toEqual(sent);
     expect(proxy.counts()).toEqual(quiet);
   });
