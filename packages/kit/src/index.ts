@@ -1,3 +1,4 @@
+export * from "./aws/eventbridge.ts";
 export * from "./aws/s3.ts";
 export * from "./aws/sqs.ts";
 export * from "./backoff.ts";

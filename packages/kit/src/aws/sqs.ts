@@ -3,6 +3,7 @@ import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
   GetQueueUrlCommand,
+  QueueDoesNotExist,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SQSClient,
@@ -12,11 +13,22 @@ import type { Service } from "../service.ts";
 
 /** SQS takes at most ten entries in one batch call (SQS developer guide, "Amazon SQS batch actions"). */
 export const sqsBatchMax = 10;
+/** A send that is not answered within this is given up, milliseconds: what it should have said is said by another. */
+export const sqsSendMs = 5_000;
 
 export interface SqsOptions {
   readonly endpoint?: string | undefined;
   readonly region: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** A queue that was not there answers again: it was made anew, and what it held is gone. */
+  readonly onQueueRecreated?: (queue: string) => void;
+}
+
+/** Why one entry of a batch was not taken, while others of the same call may have been. */
+export interface EntryFault {
+  readonly reason: string;
+  /** By the sender's fault: the same entry will be refused again. Otherwise the service could not take it this time. */
+  readonly blamed: boolean;
 }
 
 export interface QueueMessage {
@@ -28,8 +40,12 @@ export interface QueueMessage {
 export class MessageQueue implements Service {
   readonly #client: SQSClient;
   readonly #urls = new Map<string, string>();
+  /** Queues that were not there when they were last spoken to. */
+  readonly #missing = new Set<string>();
+  readonly #onRecreated: (queue: string) => void;
 
   constructor(options: SqsOptions) {
+    this.#onRecreated = options.onQueueRecreated ?? (() => undefined);
     this.#client = new SQSClient({
       region: options.region,
       credentials: options.credentials,
@@ -49,24 +65,24 @@ export class MessageQueue implements Service {
   }
 
   /**
-   * Sends up to ten bodies. The answer has, per body, nothing or the reason why this entry was refused by the sender's
-   * fault; a throw means the service did not take the call and nothing is known to be wrong with any entry.
+   * Sends up to ten bodies. The answer has, per body, nothing or why this one was not taken; a throw means that the service
+   * did not take the call, and nothing is known to be wrong with any of them.
    */
-  async send(queue: string, bodies: readonly string[]): Promise<(string | undefined)[]> {
+  async send(queue: string, bodies: readonly string[]): Promise<(EntryFault | undefined)[]> {
     const answer = await this.#withUrl(queue, (url) =>
       this.#client.send(
         new SendMessageBatchCommand({
           QueueUrl: url,
           Entries: bodies.map((body, index) => ({ Id: String(index), MessageBody: body })),
         }),
+        { abortSignal: AbortSignal.timeout(sqsSendMs) },
       ),
     );
-    const reasons: (string | undefined)[] = bodies.map(() => undefined);
-    for (const failed of answer.Failed ?? []) {
-      if (failed.SenderFault !== true) throw new Error(`SQS could not take an entry: ${failed.Code} ${failed.Message}`);
-      reasons[Number(failed.Id)] = `${failed.Code}: ${failed.Message ?? ""}`;
+    const faults: (EntryFault | undefined)[] = bodies.map(() => undefined);
+    for (const { Id, Code, Message, SenderFault } of answer.Failed ?? []) {
+      faults[Number(Id)] = { reason: `${Code}: ${Message ?? ""}`, blamed: SenderFault === true };
     }
-    return reasons;
+    return faults;
   }
 
   /** Long poll: answers as soon as there is a message, or empty after `waitSeconds` (0..20). */
@@ -126,19 +142,29 @@ export class MessageQueue implements Service {
   }
 
   async #withUrl<T>(queue: string, call: (url: string) => Promise<T>): Promise<T> {
-    let url = this.#urls.get(queue);
-    if (url === undefined) {
-      const answer = await this.#client.send(new GetQueueUrlCommand({ QueueName: queue }));
-      url = answer.QueueUrl ?? "";
-      this.#urls.set(queue, url);
-    }
+    const known = this.#urls.get(queue);
     try {
-      return await call(url);
+      return await this.#at(queue, known ?? (await this.#findUrl(queue)), call);
     } catch (error) {
-      // The queue may have been made anew under another address; ask again next time.
+      // The queue may have been made anew under another address; that one is asked for at once, or with the next call.
       this.#urls.delete(queue);
-      throw error;
+      if (!(error instanceof QueueDoesNotExist)) throw error;
+      this.#missing.add(queue);
+      if (known === undefined) throw error;
     }
+    return this.#at(queue, await this.#findUrl(queue), call);
+  }
+
+  async #at<T>(queue: string, url: string, call: (url: string) => Promise<T>): Promise<T> {
+    const answer = await call(url);
+    if (this.#missing.delete(queue)) this.#onRecreated(queue);
+    return answer;
+  }
+
+  async #findUrl(queue: string): Promise<string> {
+    const { QueueUrl = "" } = await this.#client.send(new GetQueueUrlCommand({ QueueName: queue }));
+    this.#urls.set(queue, QueueUrl);
+    return QueueUrl;
   }
 }
 
