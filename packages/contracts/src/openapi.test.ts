@@ -16,6 +16,10 @@ interface Operation {
   readonly responses: Readonly<Record<string, { description: string; content: Record<string, unknown> }>>;
 }
 
+interface EventSchema {
+  readonly properties: { event: { const: string }; data: { contentSchema: { $ref?: string } } };
+}
+
 const document = openApiDocument("1.2.3");
 const operations = Object.values(document.paths).flatMap((path) => Object.values(path) as Operation[]);
 
@@ -79,6 +83,25 @@ describe("the OpenAPI document", () => {
     const body = operation("resolveDatasets").requestBody?.content["application/json"].schema;
     expect(body).toMatchObject({ required: ["names"], properties: { presign: { default: false } } });
     expect(JSON.stringify(document)).not.toContain('"additionalProperties":false');
+  });
+
+  test("describes each event of a stream, the reason for breaking off, and how to take it up again", () => {
+    const { parameters, responses } = operation("watchTask");
+    const stream = responses["200"]?.content["text/event-stream"] as { schema: { oneOf: EventSchema[] } };
+    const named = stream.schema.oneOf.map(({ properties }) => [
+      properties.event.const,
+      properties.data.contentSchema.$ref?.split("/").at(-1),
+    ]);
+    expect(named).toEqual([
+      ["task", "TaskDetail"],
+      ["log", "LogEvent"],
+      ["end", undefined],
+      ["problem", "Problem"],
+    ]);
+    expect(parameters).toContainEqual(
+      expect.objectContaining({ name: "Last-Event-ID", in: "header", required: false }),
+    );
+    expect(operation("getTask").parameters).not.toContainEqual(expect.objectContaining({ in: "header" }));
   });
 
   test("is refused when two routes have one name, or one path and method", () => {

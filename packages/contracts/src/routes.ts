@@ -7,7 +7,7 @@ import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts
 import { dagErrors } from "./errors/dag.ts";
 import { errorRecordSchema } from "./errors/index.ts";
 import { batchItemsMax, dagSourceBytesMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
-import { leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
+import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
 import { defineRoutes } from "./route.ts";
 import { dagSchema, deployAnswerSchema, runSchema } from "./run.ts";
 import {
@@ -24,6 +24,9 @@ import {
   openSessionSchema,
   progressSchema,
   sessionSchema,
+  startSchema,
+  taskActionAnswerSchema,
+  taskIdsSchema,
   taskSchema,
   taskStateSchema,
 } from "./task.ts";
@@ -57,6 +60,26 @@ export const logLineSchema = z.object({
   message: z.string(),
 });
 export type LogLine = z.infer<typeof logLineSchema>;
+
+export const taskDetailSchema = taskSchema.extend({ attempts: z.array(attemptSchema) }).meta({ id: "TaskDetail" });
+export type TaskDetail = z.infer<typeof taskDetailSchema>;
+
+/** Lines of one attempt's log that were not there before. */
+export const logEventSchema = z
+  .object({
+    attempt: z.int(),
+    lease_no: leaseNoSchema,
+    /** Lines before these that are lost: the log grew past its bound. */
+    dropped: z.int(),
+    lines: z.array(logLineSchema),
+  })
+  .meta({ id: "LogEvent" });
+export type LogEvent = z.infer<typeof logEventSchema>;
+
+/** The task as the stream leaves it; still queued or running where one attempt alone was watched. */
+export const watchEndSchema = z.object({ state: taskStateSchema });
+
+const attemptQuery = z.object({ attempt: z.coerce.number().int().min(1).optional() });
 
 export const userRoutes = defineRoutes({
   deploy: {
@@ -106,7 +129,7 @@ export const userRoutes = defineRoutes({
     description: "Each item has its own answer; a bad item does not stop the good ones.",
     body: items(createTaskSchema),
     answer: items(createTaskAnswerSchema),
-    errors: ["TR-3010"],
+    errors: ["TR-3010", "TR-1015"],
   },
   listTasks: {
     method: "GET",
@@ -122,14 +145,57 @@ export const userRoutes = defineRoutes({
     answer: z.object({ tasks: z.array(taskSchema), next: z.string().nullable() }),
     errors: [],
   },
+  cancelTasks: {
+    method: "POST",
+    path: "/v1/tasks/cancel",
+    auth: "user",
+    summary: "Cancel tasks that are queued or running",
+    description:
+      "A running attempt loses its lease at once: nothing it does counts any more, and its worker aborts it with the next heartbeat.",
+    body: taskIdsSchema,
+    answer: items(taskActionAnswerSchema),
+    errors: [],
+  },
+  retryTasks: {
+    method: "POST",
+    path: "/v1/tasks/retry",
+    auth: "user",
+    summary: "Run queued tasks now instead of when they are due",
+    body: taskIdsSchema,
+    answer: items(taskActionAnswerSchema),
+    errors: [],
+  },
+  replayTasks: {
+    method: "POST",
+    path: "/v1/tasks/replay",
+    auth: "user",
+    summary: "Run tasks again that are dead or canceled",
+    description:
+      "The task itself is queued again, with its counts of failures and lost leases at zero. Its attempts and their errors stay; attempt numbers go on.",
+    body: taskIdsSchema,
+    answer: items(taskActionAnswerSchema),
+    errors: [],
+  },
   getTask: {
     method: "GET",
     path: "/v1/tasks/:task_id",
     auth: "user",
     summary: "Show a task with every attempt",
     params: z.object({ task_id: uuidSchema }),
-    answer: taskSchema.extend({ attempts: z.array(attemptSchema) }),
+    answer: taskDetailSchema,
     errors: ["TR-1006"],
+  },
+  watchTask: {
+    method: "GET",
+    path: "/v1/tasks/:task_id/events",
+    auth: "user",
+    summary: "Watch a task to its end: state, progress and log as they change",
+    description:
+      "Begins with the task as it is and with the log of its newest attempt from its first line; later attempts follow. With `attempt`, the log of that attempt alone, up to its end. Each line comes once, also when the stream is taken up again with Last-Event-ID.",
+    params: z.object({ task_id: uuidSchema }),
+    query: attemptQuery,
+    events: { task: taskDetailSchema, log: logEventSchema, end: watchEndSchema },
+    errors: ["TR-1006", "TR-4006"],
   },
   getTaskLogs: {
     method: "GET",
@@ -137,7 +203,7 @@ export const userRoutes = defineRoutes({
     auth: "user",
     summary: "Show the log of one attempt",
     params: z.object({ task_id: uuidSchema }),
-    query: z.object({ attempt: z.coerce.number().int().min(1).optional() }),
+    query: attemptQuery,
     answer: z.object({
       attempt: z.int().nullable(),
       state: z.string().nullable(),
@@ -234,6 +300,17 @@ export const workerRoutes = defineRoutes({
     auth: "worker",
     summary: "Hand back tasks that were claimed and not started",
     body: items(z.object({ lease_token: leaseTokenSchema })),
+    answer: items(z.object({ accepted: z.boolean(), error: errorRecordSchema.optional() })),
+    errors: [],
+  },
+  start: {
+    method: "POST",
+    path: "/v1/starts",
+    auth: "worker",
+    summary: "Bind claimed attempts to the invocation that runs them",
+    description:
+      "For attempts that are handed on to be run elsewhere, where a message may arrive twice. The first nonce wins; the same nonce again is accepted again; another one is refused with TR-3013. The time limit of the attempt begins anew.",
+    body: items(startSchema),
     answer: items(z.object({ accepted: z.boolean(), error: errorRecordSchema.optional() })),
     errors: [],
   },

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { jobDefinitionSchema } from "./dag/definition.ts";
 import { commitRefSchema, stagedOutputSchema } from "./dataset.ts";
-import { errorRecordSchema } from "./errors/index.ts";
+import { errorRecordSchema, TraceError } from "./errors/index.ts";
 import { batchItemsMax, outputsMax, wakeupTaskIdsMax } from "./limits.ts";
 import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
 
@@ -27,6 +27,13 @@ export const progressSchema = z
   })
   .meta({ id: "Progress" });
 export type Progress = z.infer<typeof progressSchema>;
+
+/**
+ * Why a queued task is not running: its time has not come (`due`), its job runs as many tasks as `max_concurrency` lets it
+ * (`slot`), or no worker has claimed it yet (`worker`).
+ */
+export const waitingForSchema = z.enum(["due", "slot", "worker"]);
+export type WaitingFor = z.infer<typeof waitingForSchema>;
 
 export const attemptSchema = z
   .object({
@@ -58,6 +65,8 @@ export const taskSchema = z
     priority: z.int(),
     /** When it may run next; null unless queued. */
     run_at: timeSchema.nullable(),
+    /** What a queued task waits for; null unless queued. */
+    waiting_for: waitingForSchema.nullable(),
     created_at: timeSchema,
     started_at: timeSchema.nullable(),
     ended_at: timeSchema.nullable(),
@@ -74,6 +83,8 @@ export const openSessionSchema = z.object({
   worker: z.string().min(1).max(128),
   host: z.string().max(255),
   pid: z.int().nonnegative(),
+  /** Tasks it can run at once: how many wake-ups are worth sending while tasks wait. */
+  slots: z.int().min(1).max(batchItemsMax).default(1),
 });
 
 export const sessionSchema = z.object({
@@ -105,27 +116,67 @@ export const claimSchema = z.object({
   max: z.int().min(1).max(batchItemsMax),
 });
 
-export const claimedTaskSchema = z.object({
+const claimedParts = {
   task_id: uuidSchema,
-  run_id: uuidSchema.nullable(),
   lease_no: leaseNoSchema,
   lease_token: leaseTokenSchema,
   attempt: z.int(),
-  dag: nameSchema,
-  job: jobDefinitionSchema,
   payload: z.record(z.string(), z.unknown()),
-  /** After this the attempt is over, whatever it does. Milliseconds from the claim, so that clocks need not agree. */
-  timeout_ms: z.int().positive(),
+};
+const claimedRelations = {
+  run_id: uuidSchema.nullable(),
   inputs: z.array(commitRefSchema),
   /** Where each output is to be staged. */
   staging: z.array(z.object({ dataset: nameSchema, bucket: z.string(), prefix: z.string() })),
+};
+/** A job as one version of its DAG defines it. */
+const claimedJobParts = { dag: nameSchema, job: jobDefinitionSchema };
+
+/** An attempt with all it needs to know of itself. */
+export const claimedTaskSchema = z.object({
+  ...claimedParts,
+  ...claimedRelations,
+  ...claimedJobParts,
+  /** After this the attempt is over, whatever it does. Milliseconds from the claim, so that clocks need not agree. */
+  timeout_ms: z.int().positive(),
 });
 export type ClaimedTask = z.infer<typeof claimedTaskSchema>;
 
+/**
+ * Hundreds of tasks of one claim are mostly of a few jobs, so a task names its job by its place in `jobs`, and leaves out
+ * what it has nothing of. `claimedTasks` puts them together again.
+ */
 export const claimAnswerSchema = z.object({
-  tasks: z.array(claimedTaskSchema),
+  tasks: z.array(
+    z.object({
+      ...claimedParts,
+      job: z.int().nonnegative(),
+      run_id: claimedRelations.run_id.optional(),
+      inputs: claimedRelations.inputs.optional(),
+      staging: claimedRelations.staging.optional(),
+    }),
+  ),
+  jobs: z.array(z.object({ ...claimedJobParts, timeout_ms: z.int().positive() })),
   /** The queue had more than was asked for when the claim was made. */
   more: z.boolean(),
+});
+export type ClaimAnswer = z.infer<typeof claimAnswerSchema>;
+
+/** The tasks of a claim, each with its job. Throws TR-1010 when one names a job that the answer does not have. */
+export function claimedTasks(answer: ClaimAnswer): ClaimedTask[] {
+  return answer.tasks.map(({ job: index, run_id = null, inputs = [], staging = [], ...task }) => {
+    const job = answer.jobs[index];
+    if (job === undefined) {
+      throw new TraceError("TR-1010", { detail: `task ${task.task_id} names job ${index} of ${answer.jobs.length}` });
+    }
+    return { ...task, ...job, run_id, inputs, staging };
+  });
+}
+
+export const startSchema = z.object({
+  lease_token: leaseTokenSchema,
+  /** Made by the invocation itself: the same invocation may ask again, another one of the same attempt is refused. */
+  nonce: uuidSchema,
 });
 
 export const attemptResultSchema = z
@@ -169,3 +220,18 @@ export const createTaskAnswerSchema = z.object({
   created: z.boolean(),
   error: errorRecordSchema.optional(),
 });
+
+/** Tasks that a person acts on; one answer each. */
+export const taskIdsSchema = z.object({ task_ids: z.array(uuidSchema).min(1).max(batchItemsMax) });
+
+export const taskActionAnswerSchema = z
+  .object({
+    task_id: uuidSchema,
+    /** False when nothing was changed; `error` says why. */
+    accepted: z.boolean(),
+    /** The state the task is in now; missing when there is no such task. */
+    state: taskStateSchema.optional(),
+    error: errorRecordSchema.optional(),
+  })
+  .meta({ id: "TaskActionAnswer" });
+export type TaskActionAnswer = z.infer<typeof taskActionAnswerSchema>;

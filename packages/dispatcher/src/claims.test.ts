@@ -32,7 +32,7 @@ describe("a claim", () => {
     const ask = (max: number) => world.claims.claim({ session_id, queue: "default", task_ids: [], max });
     expect(await ask(2)).toMatchObject({ more: true });
     expect(await ask(1)).toMatchObject({ more: false });
-    expect(await ask(1)).toEqual({ tasks: [], more: false });
+    expect(await ask(1)).toEqual({ tasks: [], jobs: [], more: false });
   });
 
   test("passes over ids that are unknown, claimed, of the future or named twice", async () => {

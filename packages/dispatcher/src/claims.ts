@@ -1,13 +1,17 @@
 /** Claims: ready rows become leases of a session, and each gets what its attempt needs to know. */
-import { type ClaimedTask, jobDefinitionSchema, TraceError } from "@trace/contracts";
-import type { Database, Queryable } from "@trace/kit";
+import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts";
+import { type Database, noRace, type RacePoints } from "@trace/kit";
+import type { Jobs, KnownJob } from "./jobs.ts";
+import { claimLagMs, claimSweepEveryMs, claimSweepShare } from "./limits.ts";
 import { encodeToken, stagingPrefix } from "./rules/token.ts";
+import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
 import {
-  claimById,
-  claimNext,
+  type ClaimTasksRow,
+  claimTasks,
   type DescribeLeasesRow,
   describeLeases,
+  firstReady,
   pinInputs,
   queueByName,
   readyRemains,
@@ -34,74 +38,174 @@ export interface OutputJson {
   readonly storage_id: string;
 }
 
-export class Claims {
-  readonly #db: Database;
-  readonly #orgId: number;
-  readonly #datasetsBucket: string;
+export interface ClaimsOptions {
+  readonly db: Database;
+  readonly orgId: number;
+  readonly datasetsBucket: string;
+  readonly jobs: Jobs;
+  readonly monotonicMs?: () => number;
+  readonly watermarks?: WatermarkLimits;
+  readonly race?: RacePoints;
+  /** A claim took tasks; `waitedMs` is how long the longest waiting of them had been due. */
+  onClaimed?(queue: string, tasks: number, waitedMs: number): void;
+}
 
-  constructor(options: { db: Database; orgId: number; datasetsBucket: string }) {
-    this.#db = options.db;
-    this.#orgId = options.orgId;
-    this.#datasetsBucket = options.datasetsBucket;
+const watermarkLimits = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sweepShare: claimSweepShare };
+
+type Relations = Pick<ClaimedTask, "run_id" | "inputs" | "staging">;
+type ClaimedRow = Omit<ClaimTasksRow, "onward" | "waited_ms">;
+
+export class Claims {
+  readonly #options: ClaimsOptions;
+  readonly #queueIds = new Map<string, number>();
+  readonly #watermarks = new Map<number, Watermarks>();
+  readonly #nowMs: () => number;
+  readonly #race: RacePoints;
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options;
+    this.#nowMs = options.monotonicMs ?? (() => performance.now());
+    this.#race = options.race ?? noRace;
   }
 
   /** Takes the tasks named that are still ready, then the next ones of the queue, up to `max` in all. */
-  async claim(request: ClaimRequest): Promise<{ tasks: ClaimedTask[]; more: boolean }> {
-    const [queue] = await this.#db.query(queueByName, { org_id: this.#orgId, name: request.queue });
+  async claim(request: ClaimRequest): Promise<ClaimAnswer> {
+    const queueId = await this.#queueId(request.queue);
+    const rows = await this.#take(request, queueId);
+    if (rows.length === 0) {
+      const live = await this.#options.db.query(sessionIsLive, { session_public_id: request.session_id });
+      if (live.length === 0) throw sessionOver(request.session_id);
+      return { tasks: [], jobs: [], more: false };
+    }
+    const [remains] =
+      rows.length < request.max ? [] : await this.#options.db.query(readyRemains, { queue_id: queueId });
+    const paused = this.#race.reach("claim:committed");
+    if (paused) await paused;
+    return { ...(await this.#answer(rows)), more: remains?.remains === true };
+  }
+
+  /** Tasks of these priorities may have become ready in this process: claims must not start behind them. */
+  added(priorities: ReadonlySet<number>, early: boolean): void {
+    for (const watermarks of this.#watermarks.values()) {
+      for (const priority of priorities) watermarks.added(priority, early);
+    }
+  }
+
+  async #queueId(name: string): Promise<number> {
+    const known = this.#queueIds.get(name);
+    if (known !== undefined) return known;
+    const [queue] = await this.#options.db.query(queueByName, { org_id: this.#options.orgId, name });
     if (queue === undefined) {
       throw new TraceError("TR-1006", {
-        detail: `there is no queue '${request.queue}'`,
+        detail: `there is no queue '${name}'`,
         fix: "start the worker with TRACE_QUEUE set to a queue of this installation ('trace doctor' lists them)",
       });
     }
-    const rows = await this.#db.transaction((tx) => this.#take(tx, request, queue.queue_id));
-    if (rows.length === 0) {
-      const live = await this.#db.query(sessionIsLive, { session_public_id: request.session_id });
-      if (live.length === 0) throw sessionOver(request.session_id);
-    }
-    const remains =
-      rows.length < request.max ? false : await this.#db.query(readyRemains, { queue_id: queue.queue_id });
-    return {
-      tasks: rows.map((row) => this.describe(row)),
-      more: remains === false ? false : remains[0]?.remains === true,
-    };
+    this.#queueIds.set(name, queue.queue_id);
+    return queue.queue_id;
   }
 
-  async #take(tx: Queryable, request: ClaimRequest, queueId: number): Promise<DescribeLeasesRow[]> {
-    const session = { session_public_id: request.session_id, queue_id: queueId };
-    const named =
-      request.task_ids.length === 0
-        ? []
-        : await tx.query(claimById, { ...session, task_public_ids: request.task_ids, limit: request.max });
-    const next =
-      named.length >= request.max ? [] : await tx.query(claimNext, { ...session, limit: request.max - named.length });
-    const taken = [...named, ...next];
-    if (taken.length === 0) return [];
-    await tx.query(pinInputs, {
-      lease_nos: taken.map((lease) => lease.lease_no),
-      task_ids: taken.map((lease) => lease.task_id),
+  async #take(request: ClaimRequest, queueId: number): Promise<ClaimedRow[]> {
+    const watermarks = this.#watermarksOf(queueId);
+    const rows = await this.#claim(request, queueId, request.task_ids, request.max);
+    if (!watermarks.takeSweep(this.#nowMs())) return rows;
+    const startedMs = this.#nowMs();
+    const found = await this.#options.db.query(firstReady, { queue_id: queueId });
+    watermarks.swept(found, startedMs, this.#nowMs());
+    if (rows.length >= request.max || found.length === 0) return rows;
+    return [...rows, ...(await this.#claim(request, queueId, [], request.max - rows.length))];
+  }
+
+  async #claim(request: ClaimRequest, queueId: number, ids: readonly string[], limit: number): Promise<ClaimedRow[]> {
+    const watermarks = this.#watermarksOf(queueId);
+    const from = watermarks.positions(this.#nowMs());
+    if (ids.length === 0 && from.priorities.length === 0) return [];
+    const rows = await this.#options.db.query(claimTasks, {
+      session_public_id: request.session_id,
+      queue_id: queueId,
+      task_public_ids: ids,
+      priorities: from.priorities,
+      run_ats: from.runAts,
+      task_ids: from.taskIds,
+      limit,
     });
-    return tx.query(describeLeases, { tokens: taken.map((lease) => lease.token) });
+    for (const row of rows) {
+      if (row.waited_ms !== null) this.#options.onClaimed?.(request.queue, rows.length, row.waited_ms);
+      for (const [priority, run_at, task_id] of (row.onward as [number, string, number][] | null) ?? []) {
+        watermarks.taken(priority, { run_at, task_id }, this.#nowMs());
+      }
+    }
+    return rows;
   }
 
-  /** The attempt as a worker, or the task API, sees it. */
-  describe(row: DescribeLeasesRow): ClaimedTask {
+  #watermarksOf(queueId: number): Watermarks {
+    let watermarks = this.#watermarks.get(queueId);
+    if (watermarks === undefined) {
+      watermarks = new Watermarks(this.#options.watermarks ?? watermarkLimits);
+      this.#watermarks.set(queueId, watermarks);
+    }
+    return watermarks;
+  }
+
+  async #answer(rows: readonly ClaimedRow[]): Promise<Omit<ClaimAnswer, "more">> {
+    const jobOf = await this.#options.jobs.get(rows);
+    const related = await this.#relations(rows.filter((row) => !row.plain || row.run_public_id !== null));
+    const jobs: KnownJob[] = [];
+    const places = new Map<KnownJob, number>();
+    const tasks = rows.map((row) => {
+      const known = jobOf(row);
+      let job = places.get(known);
+      if (job === undefined) {
+        job = jobs.push(known) - 1;
+        places.set(known, job);
+      }
+      return {
+        task_id: row.public_id,
+        lease_no: row.lease_no,
+        lease_token: encodeToken(row.token),
+        attempt: row.attempt,
+        job,
+        payload: row.payload as Record<string, unknown>,
+        ...related.get(row.lease_no),
+      };
+    });
+    return { tasks, jobs };
+  }
+
+  /** Pins the inputs of those that have any, and names where their outputs go. */
+  async #relations(rows: readonly ClaimedRow[]): Promise<Map<number, Relations>> {
+    if (rows.length === 0) return new Map();
+    const { db } = this.#options;
+    await db.query(pinInputs, {
+      lease_nos: rows.map((row) => row.lease_no),
+      task_ids: rows.map((row) => row.task_id),
+    });
+    const described = await db.query(describeLeases, { tokens: rows.map((row) => row.token) });
+    return new Map(described.map((row) => [row.lease_no, this.#relationsOf(row)]));
+  }
+
+  #relationsOf(row: DescribeLeasesRow): Relations {
     return {
-      task_id: row.public_id,
       run_id: row.run_public_id,
-      lease_no: row.lease_no,
-      lease_token: encodeToken(row.token),
-      attempt: row.attempt,
-      dag: row.dag,
-      job: jobDefinitionSchema.parse(row.definition),
-      payload: row.payload as Record<string, unknown>,
-      timeout_ms: row.timeout_ms,
       inputs: (row.inputs as InputJson[]).map(({ dataset, generation, commit }) => ({ dataset, generation, commit })),
       staging: (row.outputs as OutputJson[]).map((output) => ({
         dataset: output.dataset,
-        bucket: this.#datasetsBucket,
+        bucket: this.#options.datasetsBucket,
         prefix: stagingPrefix(output.storage_id, row.token),
       })),
+    };
+  }
+
+  /** The attempt as the task API sees it. */
+  async describe(row: DescribeLeasesRow): Promise<Omit<ClaimedTask, "lease_token">> {
+    const jobOf = await this.#options.jobs.get([row]);
+    return {
+      task_id: row.public_id,
+      lease_no: row.lease_no,
+      attempt: row.attempt,
+      payload: row.payload as Record<string, unknown>,
+      ...jobOf(row),
+      ...this.#relationsOf(row),
     };
   }
 }

@@ -1,5 +1,6 @@
 /** What a dispatcher is told from outside. */
 import { ConfigReader, type Environment } from "@trace/kit";
+import { sessionTtlMs, sessionTtlMsMin } from "./limits.ts";
 
 export interface DispatcherConfig {
   readonly databaseUrl: string;
@@ -21,6 +22,8 @@ export interface DispatcherConfig {
   readonly region: string;
   readonly s3Endpoint: string | undefined;
   readonly sqsEndpoint: string | undefined;
+  /** A worker session lives this long without a beat, milliseconds. Shortened by tests. */
+  readonly sessionTtlMs: number;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
@@ -44,6 +47,7 @@ export function dispatcherConfig(env: Environment): DispatcherConfig {
     region: read.text("AWS_REGION", "us-east-1"),
     s3Endpoint: read.optional("AWS_ENDPOINT_URL_S3"),
     sqsEndpoint: read.optional("AWS_ENDPOINT_URL_SQS"),
+    sessionTtlMs: read.integer("TRACE_SESSION_TTL_MS", sessionTtlMs, { min: sessionTtlMsMin, max: 600_000 }),
     credentials: { accessKeyId: read.text("AWS_ACCESS_KEY_ID"), secretAccessKey: read.text("AWS_SECRET_ACCESS_KEY") },
   };
   read.done("dispatcher");

@@ -23,6 +23,7 @@ import {
   setDataset,
 } from "./sql/statements.gen.ts";
 import { settle } from "./triggers.ts";
+import type { WakeupRow } from "./wakeups.ts";
 
 export interface Deployed {
   readonly dag: string;
@@ -44,9 +45,11 @@ function fromDiagnostic(diagnostic: Diagnostic): TraceError {
 
 export class Deploys {
   readonly #db: Database;
+  readonly #onReady: (wakeups: readonly WakeupRow[]) => void;
 
-  constructor(db: Database) {
+  constructor(db: Database, onReady: (wakeups: readonly WakeupRow[]) => void) {
     this.#db = db;
+    this.#onReady = onReady;
   }
 
   async deploy(orgId: number, fileName: string, source: string): Promise<Deployed> {
@@ -60,7 +63,11 @@ export class Deploys {
       });
     }
     const { dag, contentHash } = parsed;
-    return this.#db.transaction((tx) => store(tx, orgId, fileName, source, dag, contentHash));
+    const { wakeups, ...deployed } = await this.#db.transaction((tx) =>
+      store(tx, orgId, fileName, source, dag, contentHash),
+    );
+    if (wakeups.length > 0) this.#onReady(wakeups);
+    return deployed;
   }
 
   async list(orgId: number) {
@@ -86,7 +93,7 @@ async function store(
   source: string,
   dag: DagDefinition,
   contentHash: string,
-): Promise<Deployed> {
+): Promise<Deployed & { readonly wakeups: readonly WakeupRow[] }> {
   await tx.query(lockDeploys, { org_id: orgId });
   const [held] = await tx.query(lockDag, { org_id: orgId, name: dag.dag });
   if (held === undefined) throw new Error("the DAG's row is gone under its lock");
@@ -104,8 +111,8 @@ async function store(
   const [old] = await tx.query(findDagVersion, { dag_id: dagId, content_sha256: contentHash });
   if (old !== undefined) {
     await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: old.dag_version_id });
-    await startWaiting(tx, jobIds);
-    return { ...answer, number: old.number, changed: held.current_version_id !== old.dag_version_id };
+    const wakeups = await startWaiting(tx, jobIds);
+    return { ...answer, number: old.number, changed: held.current_version_id !== old.dag_version_id, wakeups };
   }
   const [version] = await tx.query(addDagVersion, {
     org_id: orgId,
@@ -119,15 +126,15 @@ async function store(
   if (version === undefined || queue === undefined) throw new Error("a version was not stored");
   await addJobRows(tx, orgId, version.dag_version_id, queue.queue_id, dag, jobIds, known);
   await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: version.dag_version_id });
-  await startWaiting(tx, jobIds);
-  return { ...answer, number: version.number, changed: true };
+  const wakeups = await startWaiting(tx, jobIds);
+  return { ...answer, number: version.number, changed: true, wakeups };
 }
 
 /** What a job waited for may be no ancestor of its any more: nothing that ends later would look at the job again. */
-async function startWaiting(tx: Queryable, jobIds: ReadonlyMap<string, number>): Promise<void> {
+async function startWaiting(tx: Queryable, jobIds: ReadonlyMap<string, number>): Promise<WakeupRow[]> {
   const ids = [...jobIds.values()].sort((a, b) => a - b);
   await tx.query(lockJobs, { job_ids: ids });
-  await settle(tx, ids);
+  return settle(tx, ids);
 }
 
 async function addJobRows(
@@ -151,6 +158,8 @@ async function addJobRows(
         failures_max: job.retries + 1,
         timeout_ms: job.timeout_ms,
         ancestors: [...(ancestors.get(job.name) ?? [])].map((name) => jobIds.get(name)),
+        max_concurrency: job.max_concurrency ?? null,
+        tracked: job.inputs.length > 0 || job.outputs.length > 0,
       })),
     ),
   });

@@ -24,6 +24,7 @@ import {
   systemRandom,
   tokenHash,
 } from "@trace/kit";
+import { Actions } from "./actions.ts";
 import { Claims } from "./claims.ts";
 import { Completions } from "./completions.ts";
 import type { DispatcherConfig } from "./config.ts";
@@ -32,8 +33,12 @@ import { Deploys } from "./deploys.ts";
 import { taskAuthentication, taskHandlers } from "./http/task.ts";
 import { type UserCaller, userHandlers } from "./http/user.ts";
 import { workerHandlers } from "./http/worker.ts";
+import { Jobs } from "./jobs.ts";
 import { housekeepingEveryMs, sessionKeptMs, taskKeyKeptMs, taskKeysForgottenMax } from "./limits.ts";
+import { Listing } from "./listing.ts";
 import { Logs } from "./logs.ts";
+import { createAdmission } from "./loops/admission.ts";
+import { addPartitions, createHistory } from "./loops/history.ts";
 import { OutboxLane } from "./loops/outbox.ts";
 import { createReaper } from "./loops/reaper.ts";
 import { createReconciler } from "./loops/reconciler.ts";
@@ -50,8 +55,10 @@ import {
   setInstallation,
   setOwnerToken,
 } from "./sql/statements.gen.ts";
+import { Starts } from "./starts.ts";
 import { SystemStatus } from "./system.ts";
 import { Tasks } from "./tasks.ts";
+import type { WakeupRow } from "./wakeups.ts";
 
 export const migrationsFolder = join(import.meta.dirname, "migrations");
 export const dispatcherVersion = "0.1.0";
@@ -97,6 +104,7 @@ export class Dispatcher implements Service {
     if (this.#config.ownerTokenSha256 !== undefined) {
       await this.#db.query(setOwnerToken, { token_sha256: Buffer.from(this.#config.ownerTokenSha256, "hex") });
     }
+    await addPartitions(this.#db, this.#log);
     const [org] = await this.#db.query(mainOrg, {});
     if (org === undefined) throw new Error("the organisation 'main' is missing");
     this.#parts = await this.#build(org.org_id, migrations.length);
@@ -139,7 +147,19 @@ export class Dispatcher implements Service {
       onSent: (messages) => meters.wakeups.inc(messages),
       onPaused: (paused) => meters.lanePaused.set(paused ? 1 : 0),
     });
-    const onReady = () => outbox.nudge();
+    const onReady = (wakeups: readonly WakeupRow[]) => outbox.take(wakeups);
+    const lastClaims = new Map<string, number>();
+    const claims = new Claims({
+      db,
+      orgId,
+      datasetsBucket: config.datasetsBucket,
+      jobs: new Jobs(db),
+      onClaimed: (queue, count, waitedMs) => {
+        lastClaims.set(queue, performance.now());
+        meters.claimed.inc(count);
+        meters.waited.observe(waitedMs / 1_000);
+      },
+    });
     const completions = new Completions({
       db,
       store: this.#store,
@@ -148,13 +168,23 @@ export class Dispatcher implements Service {
       log,
       events: {
         onReady,
-        onEnded: (attempt, task) => meters.attempts.inc({ attempt, task }),
+        onEnded: (attempt, task, count) => meters.attempts.inc({ attempt, task }, count),
         onRefused: (code) => meters.refused.inc({ code }),
       },
     });
-    const reaper = createReaper({ db, completions, log, onExpired: (count) => meters.expired.inc(count), onReady });
-    const lastClaims = new Map<string, number>();
-    const reconciler = createReconciler({ db, log, lastClaimMs: (queue) => lastClaims.get(queue), onReady });
+    const reaper = createReaper({
+      db,
+      random: systemRandom,
+      log,
+      onExpired: (count) => meters.expired.inc(count),
+      onReady,
+    });
+    const reconciler = createReconciler({
+      db,
+      log,
+      lastClaimMs: (queue) => lastClaims.get(queue),
+      onReady: () => outbox.nudge(),
+    });
     const housekeeping = new Loop({
       name: "housekeeping",
       everyMs: housekeepingEveryMs,
@@ -166,27 +196,31 @@ export class Dispatcher implements Service {
       },
     });
     Object.assign(this, { outbox, reaper, reconciler });
-    const listeners = this.#listeners({ orgId, schemaVersion, completions, lastClaims, meters, onReady, reaper });
-    return [outbox, reaper, reconciler, housekeeping, ...listeners];
+    const listeners = this.#listeners({ orgId, schemaVersion, claims, completions, meters, onReady, reaper });
+    const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
+    return [outbox, ...loops, ...listeners];
   }
 
   #listeners(parts: {
     orgId: number;
     schemaVersion: number;
+    claims: Claims;
     completions: Completions;
-    lastClaims: Map<string, number>;
     meters: Meters;
-    onReady: () => void;
+    onReady: (wakeups: readonly WakeupRow[]) => void;
     reaper: Loop;
   }): Service[] {
     const config = this.#config;
     const db = this.#db;
-    const { orgId, meters, onReady } = parts;
+    const { claims, meters, onReady } = parts;
     const { datasetsBucket, scratchBucket, host, allowedHosts, installation } = config;
     const shared = { host, allowedHosts, log: this.#log, onRequest: meters.onRequest };
     const datasets = new Datasets({ db, store: this.#store, datasetsBucket, clock: this.#clock });
-    const claims = new Claims({ db, orgId, datasetsBucket });
-    const tasks = new Tasks(db, onReady);
+    const listing = new Listing(db);
+    const tasks = new Tasks(db, {
+      onReady,
+      onAdded: (priorities, early) => claims.added(priorities, early),
+    });
     const about = { version: dispatcherVersion, schemaVersion: parts.schemaVersion, installation };
     const user = new Listener<typeof dispatcherRoutes.user, UserCaller>({
       ...shared,
@@ -198,10 +232,17 @@ export class Dispatcher implements Service {
         return row === undefined ? undefined : { orgId: row.org_id, name: row.name };
       },
       handlers: userHandlers({
+        actions: new Actions({
+          db,
+          random: systemRandom,
+          onReady,
+          onCanceled: (count) => meters.canceled.inc(count),
+        }),
         datasets,
-        deploys: new Deploys(db),
-        logs: new Logs({ db, store: this.#store, tasks, scratchBucket }),
-        runs: new Runs(db, tasks, onReady),
+        deploys: new Deploys(db, onReady),
+        listing,
+        logs: new Logs({ db, store: this.#store, listing, scratchBucket }),
+        runs: new Runs(db, tasks),
         system: new SystemStatus(db, about),
         tasks,
       }),
@@ -219,11 +260,8 @@ export class Dispatcher implements Service {
       handlers: workerHandlers({
         claims,
         completions: parts.completions,
-        sessions: new Sessions(db, () => parts.reaper.nudge()),
-        onClaimed: (queue, count) => {
-          parts.lastClaims.set(queue, performance.now());
-          meters.claimed.inc(count);
-        },
+        sessions: new Sessions(db, () => parts.reaper.nudge(), config.sessionTtlMs),
+        starts: new Starts(db),
       }),
     });
     const task = new Listener({

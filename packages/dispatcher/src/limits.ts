@@ -2,7 +2,10 @@
 
 /** A session without a beat for this long is over. */
 export const sessionTtlMs = 15_000;
-export const sessionBeatMs = 5_000;
+/** Tests shorten it to this, never production: a worker that is held up for a moment must not lose its work. */
+export const sessionTtlMsMin = 1_000;
+/** A session is to beat this often within its time to live. */
+export const sessionBeatsPerTtl = 3;
 /** Closed sessions are kept this long for people to look at. */
 export const sessionKeptMs = 24 * 3_600_000;
 /** Between two passes of the reaper. With the TTL it bounds how late a dead worker's tasks run again. */
@@ -38,3 +41,42 @@ export const commitsShownMax = 20;
 export const taskKeyKeptMs = 30 * 24 * 3_600_000;
 /** Keys forgotten in one pass of the housekeeping. */
 export const taskKeysForgottenMax = 10_000;
+/** A claim starts where claims were this long ago: longer than transactions that create tasks take to commit. */
+export const claimLagMs = 100;
+/** And looks at the front of the queue again this often, or as rarely as keeps it to one part in `claimSweepShare` of the time. */
+export const claimSweepEveryMs = 250;
+export const claimSweepShare = 20;
+/** Definitions of jobs kept in memory; versions of jobs never change. */
+export const jobsKeptMax = 2_000;
+/** Group commit: items that share one transaction, transactions at once, and items that may wait before calls are turned away. */
+export const createBatchMax = 2_000;
+export const createsInFlightMax = 2;
+export const createsWaitingMax = 50_000;
+export const completeBatchMax = 2_000;
+export const completesInFlightMax = 2;
+export const completesWaitingMax = 50_000;
+/** What a caller who was turned away is asked to wait, seconds. */
+export const turnedAwaySeconds = 1;
+/** The writer of an immediate wake-up sends it itself; the outbox loop does so when this time has passed (also in sql/*.sql). */
+export const writerGraceMs = 500;
+/** Limited jobs are looked at this often: tasks that came due, limits that a deploy raised. */
+export const admissionEveryMs = 1_000;
+export const admissionJobsMax = 1_000;
+/** An action on tasks looks again for those that were between two places, this often at most. */
+export const actionRoundsMax = 8;
+/** Partitions of history kept ready beyond the one in use, and how often they are looked at. */
+export const historyPartitionsAhead = 2;
+export const historyEveryMs = 30_000;
+/** Ids of tasks in one row of the outbox (also in sql/*.sql). */
+export const outboxTaskIdsMax = 1_000;
+/** A task that somebody watches is looked at this often: while it runs, and while it waits. */
+export const watchRunningEveryMs = 500;
+export const watchQueuedEveryMs = 1_000;
+/** The store is asked this often whether the log of a running attempt has grown. */
+export const watchLogEveryMs = 1_000;
+/** A watched log is read in pieces of this size, bytes; a line of it is far shorter. */
+export const logPieceBytes = 256 * 1024;
+/** The first line of a log that lost its front is at most this long, bytes. */
+export const logMarkerBytesMax = 64;
+/** Attempts that an event shows of a task, bytes of JSON: the newest ones. */
+export const watchAttemptsBytes = 256 * 1024;

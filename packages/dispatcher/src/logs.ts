@@ -1,8 +1,8 @@
 /** Logs of attempts, as workers leave them in scratch: one object per attempt, JSON lines, never mixed. */
 import { attemptLogBytesMax, type LogLine, logLineSchema, TraceError } from "@trace/contracts";
 import type { Database, ObjectStore } from "@trace/kit";
+import type { Listing } from "./listing.ts";
 import { attemptsOfTask } from "./sql/statements.gen.ts";
-import type { Tasks } from "./tasks.ts";
 
 export interface AttemptLog {
   attempt: number | null;
@@ -14,19 +14,19 @@ export interface AttemptLog {
 export class Logs {
   readonly #db: Database;
   readonly #store: ObjectStore;
-  readonly #tasks: Tasks;
+  readonly #listing: Listing;
   readonly #scratchBucket: string;
 
-  constructor(options: { db: Database; store: ObjectStore; tasks: Tasks; scratchBucket: string }) {
+  constructor(options: { db: Database; store: ObjectStore; listing: Listing; scratchBucket: string }) {
     this.#db = options.db;
     this.#store = options.store;
-    this.#tasks = options.tasks;
+    this.#listing = options.listing;
     this.#scratchBucket = options.scratchBucket;
   }
 
   /** The log of one attempt; without a number, of the newest. An attempt that wrote nothing yet has no lines. */
   async get(orgId: number, taskId: string, attempt: number | undefined): Promise<AttemptLog> {
-    const task = await this.#tasks.find(orgId, taskId);
+    const task = await this.#listing.find(orgId, taskId);
     const rows = await this.#db.query(attemptsOfTask, { task_id: task.task_id });
     const row = attempt === undefined ? rows.at(-1) : rows.findLast((one) => one.attempt === attempt);
     if (row === undefined) {

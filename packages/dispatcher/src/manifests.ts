@@ -15,6 +15,7 @@ import {
 import type { ObjectStore } from "@trace/kit";
 import { manifestChecksInFlight } from "./limits.ts";
 import { unstorable } from "./rules/text.ts";
+import { stagingPrefix } from "./rules/token.ts";
 
 export interface StagedPlace {
   readonly dataset: string;
@@ -140,4 +141,47 @@ export async function checkStaged(
     await Promise.all(some.map((file) => checkFile(store, place, file)));
   }
   return { place, manifest };
+}
+
+interface Declared {
+  readonly dataset: string;
+  readonly generation_id: number;
+  readonly storage_id: string;
+}
+
+/** Checks everything that an attempt staged against what its job declares and what the store has. Throws what refuses it. */
+export async function checkOutputs(
+  store: ObjectStore,
+  staged: readonly StagedOutput[],
+  declared: readonly Declared[],
+  attempt: { readonly bucket: string; readonly token: Buffer; readonly taskId: string; readonly leaseNo: number },
+): Promise<CheckedOutput[]> {
+  const byName = new Map(declared.map((output) => [output.dataset, output]));
+  const names = new Set(staged.map((output) => output.dataset));
+  const faults = [
+    ...[...byName.keys()].filter((name) => !names.has(name)).map((name) => `'${name}' was not staged`),
+    ...[...names].filter((name) => !byName.has(name)).map((name) => `'${name}' is no output of this job`),
+    ...(names.size === staged.length ? [] : ["an output is named twice"]),
+  ];
+  if (faults.length > 0) {
+    throw new TraceError("TR-4005", {
+      detail: `the outputs staged are not those of the job: ${faults.join("; ")}`,
+      why: "an attempt publishes every output of its job and nothing else, so that readers never see half of it",
+      fix: "stage each dataset in the claim's `staging` exactly once",
+    });
+  }
+  return Promise.all(
+    staged.map((output) => {
+      const { generation_id, storage_id } = byName.get(output.dataset) as Declared;
+      const place = {
+        dataset: output.dataset,
+        generationId: generation_id,
+        bucket: attempt.bucket,
+        prefix: stagingPrefix(storage_id, attempt.token),
+        taskId: attempt.taskId,
+        leaseNo: attempt.leaseNo,
+      };
+      return checkStaged(store, place, output);
+    }),
+  );
 }

@@ -26,10 +26,15 @@ export function createMeters(metrics: Metrics, db: Database, orgId: number) {
       "attempt",
       "task",
     ]),
+    canceled: metrics.counter("canceled_total", "Tasks canceled by a call"),
     claimed: metrics.counter("claimed_total", "Tasks claimed"),
     expired: metrics.counter("leases_expired_total", "Leases ended by the reaper"),
     lanePaused: metrics.gauge("outbox_paused", "1 while SQS cannot be reached"),
     refused: metrics.counter("completions_refused_total", "Completions refused, by code", ["code"]),
+    waited: metrics.histogram(
+      "claim_waited_seconds",
+      "For each claim, how long the longest waiting task it took had been due",
+    ),
     wakeups: metrics.counter("wakeups_sent_total", "Wake-up messages sent"),
     onRequest: ({ route, status, ms }: { route: string; status: number; ms: number }) =>
       requests.observe({ route, status }, ms / 1_000),

@@ -1,18 +1,17 @@
 /** Runs: "run this DAG now", followed through every task that comes of it. */
 import { type DagDefinition, dagDefinitionSchema, type Run, type Task, TraceError } from "@trace/contracts";
 import { type Database, newId } from "@trace/kit";
+import { taskOf } from "./listing.ts";
 import { createRun, findDagByName, findRun, jobsWaitingInRun, tasksOfRun } from "./sql/statements.gen.ts";
-import { type Tasks, taskOf } from "./tasks.ts";
+import type { Tasks } from "./tasks.ts";
 
 export class Runs {
   readonly #db: Database;
   readonly #tasks: Tasks;
-  readonly #onReady: () => void;
 
-  constructor(db: Database, tasks: Tasks, onReady: () => void) {
+  constructor(db: Database, tasks: Tasks) {
     this.#db = db;
     this.#tasks = tasks;
-    this.#onReady = onReady;
   }
 
   /** Creates the tasks that start the run: the jobs named, or every job that reads nothing another job of the DAG writes. */
@@ -36,7 +35,7 @@ export class Runs {
     }
     const publicId = newId();
     const versionId = dag.current_version_id;
-    await this.#db.transaction(async (tx) => {
+    const wakeups = await this.#db.transaction(async (tx) => {
       const [run] = await tx.query(createRun, {
         public_id: publicId,
         org_id: orgId,
@@ -44,12 +43,13 @@ export class Runs {
         dag_version_id: versionId,
       });
       const items = names.map((job) => ({ dag: dagName, job, priority: 0, payload: {} }));
-      const answers = await this.#tasks.createIn(tx, orgId, items, run?.run_id ?? null);
-      const busy = answers.find((answer) => answer.error !== undefined)?.error;
+      const made = await this.#tasks.createIn(tx, orgId, items, run?.run_id ?? null);
+      const busy = made.answers.find((answer) => answer.error !== undefined)?.error;
       // All or nothing: a run that starts half of its jobs would look whole and not be.
       if (busy !== undefined) throw new TraceError(busy.code, busy);
+      return made.wakeups;
     });
-    this.#onReady();
+    this.#tasks.tell(wakeups);
     return this.get(orgId, publicId);
   }
 

@@ -91,13 +91,17 @@ create table job_versions (
   timeout_ms bigint not null check (timeout_ms > 0),
   -- Jobs of the same DAG whose outputs reach this one, at any distance.
   ancestors bigint[] not null,
+  max_concurrency int check (max_concurrency > 0),
+  -- The job reads or writes a dataset.
+  tracked boolean not null,
   primary key (dag_version_id, job_id)
 );
 
 -- -------------------- Tasks
 
--- Work. State is where the row is: an immutable task row, and exactly one of a ready row, a lease row or an outcome row.
--- Claim moves ready to lease, completion moves lease to outcome; nothing on the hot path updates an indexed column.
+-- Work. State is where the row is: an immutable task row, and exactly one of a ready row (or a waiting row, while the job has
+-- no slot for it), a lease row or an outcome row. Claim moves ready to lease, completion moves lease to outcome; nothing on the
+-- hot path updates an indexed column.
 
 create table runs (
   run_id bigint generated always as identity primary key,
@@ -108,14 +112,16 @@ create table runs (
   created_at timestamptz not null default clock_timestamp()
 );
 
+-- No foreign keys: the statement that inserts a task reads the ids of its job from job_versions, whose rows never change and
+-- never go; checking each again, row by row, doubled what creating a task costs (docs/adr/0005-state-is-where-the-row-is.md).
 create table tasks (
   task_id bigint generated always as identity primary key,
   public_id uuid not null unique,
   org_id bigint not null,
   run_id bigint,
-  job_id bigint not null references jobs,
+  job_id bigint not null,
   dag_version_id bigint not null,
-  queue_id int not null references queues,
+  queue_id int not null,
   priority smallint not null,
   failures_max int not null check (failures_max > 0),
   lease_losses_max int not null check (lease_losses_max > 0),
@@ -126,7 +132,8 @@ create table tasks (
   output_partition text,
   payload json not null,
   created_at timestamptz not null default clock_timestamp(),
-  foreign key (dag_version_id, job_id) references job_versions
+  -- Its job had a max_concurrency when it was created: it runs under a slot of the job.
+  limited boolean not null default false
 );
 
 create index tasks_by_run on tasks (run_id) where run_id is not null;
@@ -163,6 +170,28 @@ create table ready (
 
 create index ready_next on ready (queue_id, priority, run_at, task_id);
 
+-- A task of a limited job without a slot: not in ready, so that claims never look at it.
+create table waiting (
+  task_id bigint primary key,
+  job_id bigint not null,
+  priority smallint not null,
+  run_at timestamptz not null,
+  attempt int not null default 0 check (attempt >= 0),
+  failures int not null default 0 check (failures >= 0),
+  lease_losses int not null default 0 check (lease_losses >= 0)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+
+create index waiting_next on waiting (job_id, priority, run_at, task_id);
+
+-- A slot of a limited job, held by a task from when it becomes ready until it leaves ready and leases. Rows and no counter:
+-- what holds a slot can be seen, and a slot cannot leak without its row saying whose it is.
+create table job_slots (
+  task_id bigint primary key,
+  job_id bigint not null
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+
+create index job_slots_by_job on job_slots (job_id);
+
 create table sessions (
   session_id bigint generated always as identity primary key,
   public_id uuid not null unique,
@@ -172,7 +201,9 @@ create table sessions (
   started_at timestamptz not null default clock_timestamp(),
   -- Not indexed: a beat changes it, and there are as many rows as workers, not as tasks.
   expires_at timestamptz not null,
-  closed_at timestamptz
+  closed_at timestamptz,
+  -- Tasks it can run at once.
+  slots int not null default 1 check (slots > 0)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 -- Lease numbers only grow and are never reused. They are also the fence: see leases.token.
@@ -193,37 +224,87 @@ create table leases (
   claimed_at timestamptz not null default clock_timestamp(),
   -- The hard end of the attempt, whatever its session says.
   deadline timestamptz not null,
-  progress json
+  progress json,
+  -- Neither reads nor writes a dataset, holds no slot: its success ends it and nothing else has to be looked at.
+  plain boolean not null,
+  -- The invocation that runs the attempt; null while none has started it.
+  nonce uuid
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
-create index leases_by_session on leases (session_id);
-create index leases_by_deadline on leases (deadline);
+-- Serves both "leases of this session" and "leases of a live session that are past their deadline".
+create index leases_by_session on leases (session_id, deadline);
+
+-- History in partitions of 4,000,000 numbers each; both numbers grow with time.
 
 -- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer.
 create table attempts (
-  lease_no bigint primary key,
+  lease_no bigint not null,
   task_id bigint not null,
   attempt int not null,
   state text not null check (state in ('succeeded', 'failed', 'expired', 'released', 'snoozed', 'canceled')),
   worker text not null,
-  token_sha256 bytea not null check (length(token_sha256) = 32),
+  -- Of a lease that is over: it opens nothing, and tells the one who held it from one who guesses.
+  token bytea not null check (length(token) = 24),
+  -- Null with a success: the call named no output, and the answer follows from the states.
   call_sha256 bytea check (length(call_sha256) = 32),
   answer json,
   error json,
   started_at timestamptz not null,
-  ended_at timestamptz not null default clock_timestamp()
-);
+  ended_at timestamptz not null default clock_timestamp(),
+  primary key (lease_no)
+) partition by range (lease_no);
 
 create index attempts_by_task on attempts (task_id, lease_no);
 
 create table outcomes (
-  task_id bigint primary key,
+  task_id bigint not null,
   state text not null check (state in ('completed', 'canceled', 'dead')),
   attempt int not null,
   failures int not null,
   lease_losses int not null,
   error json,
-  ended_at timestamptz not null default clock_timestamp()
+  ended_at timestamptz not null default clock_timestamp(),
+  primary key (task_id)
+) partition by range (task_id);
+
+-- The dead letters and what people canceled: few, and asked for often.
+create index outcomes_unfinished on outcomes (state, task_id) where state <> 'completed';
+
+-- Makes the partitions that the numbers in use need, and `ahead` more of each. Returns how many it made. Takes no lock that
+-- readers or writers of the tables wait for (CREATE TABLE ... PARTITION OF: SHARE UPDATE EXCLUSIVE on the parent).
+create function add_history_partitions(ahead int) returns int language plpgsql as $$
+declare
+  partition_rows constant bigint := 4000000;
+  made int := 0;
+  parent text;
+  used bigint;
+  part text;
+begin
+  perform pg_advisory_xact_lock(hashtext('trace history partitions'));
+  foreach parent in array array['attempts', 'outcomes'] loop
+    used := coalesce(pg_sequence_last_value(case parent when 'attempts' then 'lease_numbers'::regclass
+                                                        else pg_get_serial_sequence('tasks', 'task_id')::regclass end), 0);
+    for n in 0 .. used / partition_rows + ahead loop
+      part := format('%s_%s', parent, lpad(n::text, 6, '0'));
+      continue when to_regclass(part) is not null;
+      execute format('create table %I partition of %I for values from (%s) to (%s)', part, parent, n * partition_rows, (n + 1) * partition_rows);
+      made := made + 1;
+    end loop;
+  end loop;
+  return made;
+end
+$$;
+
+select add_history_partitions(2);
+
+-- Who did what to work by hand.
+create table audit_log (
+  audit_id bigint generated always as identity primary key,
+  org_id bigint not null references orgs,
+  at timestamptz not null default clock_timestamp(),
+  actor text not null,
+  action text not null check (action in ('task.cancel', 'task.retry', 'task.replay')),
+  task_ids uuid[] not null
 );
 
 -- -------------------- Datasets
@@ -352,11 +433,20 @@ create table invalidations (
 
 create table outbox (
   outbox_id bigint generated always as identity primary key,
-  lane text not null check (lane in ('sqs')),
+  lane text not null,
   -- Not before this: a retry's wake-up is written with the failure and sent when the task is due.
   due_at timestamptz not null,
-  queue_id int not null references queues,
-  task_ids uuid[] not null check (cardinality(task_ids) between 1 and 1000)
+  -- Of lane `sqs`: a wake-up. Queues never go, so the reference is not checked again with each row.
+  queue_id int,
+  task_ids uuid[] check (cardinality(task_ids) between 1 and 1000),
+  -- Of lane `events`: an array of {type, time, detail}.
+  events json check (json_array_length(events) between 1 and 100),
+  constraint outbox_lane check (
+    case lane
+      when 'sqs' then queue_id is not null and task_ids is not null and events is null
+      when 'events' then queue_id is null and task_ids is null and events is not null
+      else false
+    end)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index outbox_due on outbox (lane, due_at, outbox_id);
@@ -365,13 +455,30 @@ create index outbox_due on outbox (lane, due_at, outbox_id);
 create table outbox_tries (
   outbox_id bigint primary key,
   lane text not null,
-  queue_id int not null,
-  task_ids uuid[] not null,
+  queue_id int,
+  task_ids uuid[],
   tries int not null check (tries > 0),
   last_error text not null,
   last_tried_at timestamptz not null default clock_timestamp(),
-  failed boolean not null default false
+  failed boolean not null default false,
+  events json,
+  constraint outbox_tries_lane check (
+    case lane
+      when 'sqs' then queue_id is not null and task_ids is not null and events is null
+      when 'events' then queue_id is null and task_ids is null and events is not null
+      else false
+    end)
 );
+
+-- What the reconcilers of all dispatchers must know of a queue, each written once in two seconds at most.
+create table queue_pulses (
+  queue_id int primary key,
+  -- When a claim of any dispatcher last took something.
+  claimed_at timestamptz,
+  -- When wake-ups were last sent again, and how often since anything was claimed.
+  spoken_at timestamptz,
+  spoken int not null default 0
+) with (fillfactor = 50);
 
 -- -------------------- Views
 
@@ -379,11 +486,15 @@ create table outbox_tries (
 create view task_details as
   select t.task_id, t.public_id, t.org_id, t.run_id, t.job_id, d.name as dag, j.name as job, jv.definition ->> 'operator' as operator, q.name as queue,
          case when o.task_id is not null then o.state when l.task_id is not null then 'running' else 'queued' end as state,
-         coalesce(o.attempt, l.attempt, r.attempt, 0) as attempt,
-         coalesce(o.failures, l.failures, r.failures, 0) as failures, t.failures_max,
-         coalesce(o.lease_losses, l.lease_losses, r.lease_losses, 0) as lease_losses,
+         coalesce(o.attempt, l.attempt, r.attempt, w.attempt, 0) as attempt,
+         coalesce(o.failures, l.failures, r.failures, w.failures, 0) as failures, t.failures_max,
+         coalesce(o.lease_losses, l.lease_losses, r.lease_losses, w.lease_losses, 0) as lease_losses,
          t.priority,
-         case when o.task_id is null and l.task_id is null then r.run_at end as run_at,
+         case when o.task_id is null and l.task_id is null then coalesce(r.run_at, w.run_at) end as run_at,
+         case when o.task_id is not null or l.task_id is not null then null
+              when coalesce(r.run_at, w.run_at) > now() then 'due'
+              when w.task_id is not null then 'slot'
+              else 'worker' end as waiting_for,
          t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, last.started_at as last_started_at,
          coalesce(o.error, last.error) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
@@ -400,4 +511,5 @@ create view task_details as
     left join leases l on l.task_id = t.task_id
     left join sessions s on s.session_id = l.session_id
     left join ready r on r.task_id = t.task_id
+    left join waiting w on w.task_id = t.task_id
     left join lateral (select a.error, a.started_at from attempts a where a.task_id = t.task_id order by a.lease_no desc limit 1) last on true;

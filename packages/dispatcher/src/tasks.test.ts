@@ -258,19 +258,21 @@ describe("listing tasks", () => {
     const seen: string[] = [];
     let cursor: string | undefined;
     do {
-      const page = await world.tasks.list(world.orgId, { limit: 3, cursor });
+      const page = await world.listing.list(world.orgId, { limit: 3, cursor });
       seen.push(...page.tasks.map((task) => task.task_id));
       cursor = page.next ?? undefined;
     } while (cursor !== undefined);
     expect(new Set(seen).size).toBe(7);
     for (const bad of ["", "x", "' or 1=1 --", Buffer.from("-1").toString("base64url")]) {
-      await expect(world.tasks.list(world.orgId, { limit: 3, cursor: bad })).rejects.toMatchObject({ code: "TR-1002" });
+      await expect(world.listing.list(world.orgId, { limit: 3, cursor: bad })).rejects.toMatchObject({
+        code: "TR-1002",
+      });
     }
   });
 
   test("of another organisation shows nothing", async () => {
     const [id] = await world.create("plain", "noop");
-    expect((await world.tasks.list(world.orgId + 1, { limit: 3 })).tasks).toEqual([]);
-    await expect(world.tasks.get(world.orgId + 1, id ?? "")).rejects.toMatchObject({ code: "TR-1006" });
+    expect((await world.listing.list(world.orgId + 1, { limit: 3 })).tasks).toEqual([]);
+    await expect(world.listing.get(world.orgId + 1, id ?? "")).rejects.toMatchObject({ code: "TR-1006" });
   });
 });

@@ -1,33 +1,26 @@
-/** Creating tasks, and showing them to people. */
-import {
-  type Attempt,
-  attemptSchema,
-  type CreateTask,
-  type ErrorRecord,
-  payloadBytesMax,
-  type Task,
-  TraceError,
-  taskSchema,
-  toErrorRecord,
-} from "@trace/contracts";
+/**
+ * Creating tasks. Most need nothing but their rows, and all of it is one statement that many calls share (createPlainTasks);
+ * those with a dedupe key, an output or a limited job go a longer way, in a transaction that takes keys and locks jobs.
+ */
+import { type CreateTask, type ErrorRecord, payloadBytesMax, TraceError, toErrorRecord } from "@trace/contracts";
 import { type Database, newId, type Queryable } from "@trace/kit";
-import { leaseLossesMax } from "./limits.ts";
+import { Coalescer } from "./coalescer.ts";
+import { admit } from "./endings.ts";
+import { createBatchMax, createsInFlightMax, createsWaitingMax, leaseLossesMax } from "./limits.ts";
 import { unstorable } from "./rules/text.ts";
 import {
   addTaskKeys,
-  attemptsOfTask,
+  createPlainTasks,
   createTasks,
   dropTaskKeys,
   type FindJobsRow,
-  type FindTaskRow,
   findJobs,
-  findTask,
   findTaskKeys,
-  listTasks,
   liveTasksOfJobs,
   lockJobs,
 } from "./sql/statements.gen.ts";
 import { wholePartition } from "./triggers.ts";
+import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 export interface CreateAnswer {
   task_id?: string;
@@ -37,6 +30,15 @@ export interface CreateAnswer {
 
 type Wanted = Omit<CreateTask, "priority" | "payload"> & { priority: number; payload: Record<string, unknown> };
 
+/** An item that can be kept, with the id its task will have. */
+interface Checked {
+  readonly orgId: number;
+  readonly item: Wanted;
+  readonly id: string;
+  readonly payload: string;
+  readonly runAt: string | undefined;
+}
+
 interface Placed {
   readonly index: number;
   readonly item: Wanted;
@@ -44,97 +46,162 @@ interface Placed {
   readonly id: string;
 }
 
+export interface TaskEvents {
+  /** Something became ready: these wake-ups were written to the outbox. */
+  onReady(wakeups: readonly WakeupRow[]): void;
+  /** Tasks of these priorities may be ready now; `early`: some with a time of their own that has passed. */
+  onAdded(priorities: ReadonlySet<number>, early: boolean): void;
+}
+
 export class Tasks {
   readonly #db: Database;
-  readonly #onReady: () => void;
+  readonly #events: TaskEvents;
+  /** Undefined: the item's job needs the longer way. */
+  readonly #plain: Coalescer<Checked, CreateAnswer | undefined>;
+  readonly #others: Coalescer<Checked, CreateAnswer>;
 
-  constructor(db: Database, onReady: () => void) {
+  constructor(db: Database, events: TaskEvents) {
     this.#db = db;
-    this.#onReady = onReady;
+    this.#events = events;
+    const bounds = { batchMax: createBatchMax, inFlightMax: createsInFlightMax, waitingMax: createsWaitingMax };
+    this.#plain = new Coalescer({ ...bounds, name: "creates", run: (items) => this.#createPlain(items) });
+    this.#others = new Coalescer({ ...bounds, name: "creates", run: (items) => this.#createOthers(items) });
   }
 
   /** One answer per item, in order; a bad item does not stop the good ones. */
-  async create(orgId: number, items: readonly Wanted[], runId: number | null = null): Promise<CreateAnswer[]> {
-    const answers = await this.#db.transaction((tx) => this.createIn(tx, orgId, items, runId));
-    if (answers.some((answer) => answer.created)) this.#onReady();
+  async create(orgId: number, items: readonly Wanted[]): Promise<CreateAnswer[]> {
+    const answers: (CreateAnswer | undefined)[] = items.map(() => undefined);
+    const plain: { index: number; checked: Checked }[] = [];
+    const others: { index: number; checked: Checked }[] = [];
+    for (const [index, item] of items.entries()) {
+      const checked = check(orgId, item);
+      if (checked instanceof TraceError) answers[index] = { created: false, error: toErrorRecord(checked) };
+      else (item.dedupe_key === undefined ? plain : others).push({ index, checked });
+    }
+    const made = await this.#plain.call(plain.map(({ checked }) => checked));
+    for (const [at, one] of plain.entries()) {
+      const answer = made[at];
+      if (answer === undefined) others.push(one);
+      else answers[one.index] = answer;
+    }
+    others.sort((a, b) => a.index - b.index);
+    const rest = await this.#others.call(others.map(({ checked }) => checked));
+    for (const [at, { index }] of others.entries()) answers[index] = rest[at];
+    return answers.map((answer) => answer ?? { created: false });
+  }
+
+  async #createPlain(items: readonly Checked[]): Promise<(CreateAnswer | undefined)[]> {
+    const answers: (CreateAnswer | undefined)[] = items.map(() => undefined);
+    for (const orgId of new Set(items.map((item) => item.orgId))) {
+      const indexes = [...items.keys()].filter((index) => items[index]?.orgId === orgId);
+      const mine = indexes.map((index) => items[index] as Checked);
+      const jobs = new Map<string, number>();
+      const places = mine.map(({ item }) => {
+        const name = `${item.dag}.${item.job}`;
+        const place = jobs.get(name) ?? jobs.size + 1;
+        jobs.set(name, place);
+        return place;
+      });
+      const names = [...jobs.keys()].map((name) => name.split("."));
+      const [row] = await this.#db.query(createPlainTasks, {
+        org_id: orgId,
+        dags: names.map(([dag]) => dag ?? ""),
+        jobs: names.map(([, job]) => job ?? ""),
+        lease_losses_max: leaseLossesMax,
+        public_ids: mine.map(({ id }) => id),
+        job_places: places,
+        priorities: mine.map(({ item }) => item.priority),
+        run_ats: mine.map(({ runAt }) => runAt ?? ""),
+        payloads: `[${mine.map(({ payload }) => payload).join(",")}]`,
+      });
+      const created = new Set(row?.places);
+      for (const [at, index] of indexes.entries()) {
+        if (created.has(places[at] as number)) answers[index] = { task_id: mine[at]?.id ?? "", created: true };
+      }
+      this.#tell(mine, wakeupRows(row?.wakeups ?? []));
+    }
     return answers;
   }
 
+  async #createOthers(items: readonly Checked[]): Promise<CreateAnswer[]> {
+    const answers: CreateAnswer[] = items.map(() => ({ created: false }));
+    for (const orgId of new Set(items.map((item) => item.orgId))) {
+      const indexes = [...items.keys()].filter((index) => items[index]?.orgId === orgId);
+      const mine = indexes.map((index) => items[index] as Checked);
+      const made = await this.#db.transaction((tx) => this.#createChecked(tx, orgId, mine, null));
+      for (const [at, index] of indexes.entries()) answers[index] = made.answers[at] ?? { created: false };
+      this.#tell(mine, made.wakeups);
+    }
+    return answers;
+  }
+
+  /** In the caller's transaction, who tells of the wake-ups when it has committed (`tell`). */
   async createIn(
     tx: Queryable,
     orgId: number,
     items: readonly Wanted[],
     runId: number | null,
-  ): Promise<CreateAnswer[]> {
+  ): Promise<{ answers: CreateAnswer[]; wakeups: WakeupRow[] }> {
+    const checked = items.map((item) => check(orgId, item));
+    const good = checked.filter((one): one is Checked => !(one instanceof TraceError));
+    const made = await this.#createChecked(tx, orgId, good, runId);
+    const rest = made.answers.values();
+    const answers = checked.map((one) =>
+      one instanceof TraceError
+        ? { created: false, error: toErrorRecord(one) }
+        : (rest.next().value ?? { created: false }),
+    );
+    return { answers, wakeups: made.wakeups };
+  }
+
+  /** What `createIn` wrote has been committed. */
+  tell(wakeups: readonly WakeupRow[]): void {
+    this.#events.onAdded(new Set([0]), false);
+    this.#events.onReady(wakeups);
+  }
+
+  #tell(items: readonly Checked[], wakeups: readonly WakeupRow[]): void {
+    const nowMs = Date.now();
+    const early = items.some(({ runAt }) => runAt !== undefined && Date.parse(runAt) <= nowMs);
+    this.#events.onAdded(new Set(items.map(({ item }) => item.priority)), early);
+    if (wakeups.length > 0) this.#events.onReady(wakeups);
+  }
+
+  async #createChecked(
+    tx: Queryable,
+    orgId: number,
+    items: readonly Checked[],
+    runId: number | null,
+  ): Promise<{ answers: CreateAnswer[]; wakeups: WakeupRow[] }> {
     const jobs = await tx.query(findJobs, {
       org_id: orgId,
-      dags: items.map((item) => item.dag),
-      jobs: items.map((item) => item.job),
+      dags: items.map(({ item }) => item.dag),
+      jobs: items.map(({ item }) => item.job),
     });
     const byName = new Map(jobs.map((job) => [`${job.dag}.${job.job}`, job]));
     const answers: CreateAnswer[] = items.map(() => ({ created: false }));
     const placed: Placed[] = [];
-    for (const [index, item] of items.entries()) {
+    for (const [index, { item, id }] of items.entries()) {
       const job = byName.get(`${item.dag}.${item.job}`);
-      const fault = job === undefined ? noSuchJob(item) : faultOf(item);
-      if (job === undefined || fault !== undefined) {
-        answers[index] = { created: false, error: toErrorRecord(fault ?? noSuchJob(item)) };
-      } else placed.push({ index, item, job, id: newId() });
+      if (job === undefined) answers[index] = { created: false, error: toErrorRecord(noSuchJob(item)) };
+      else placed.push({ index, item, job, id });
     }
     const { mine, followers } = await this.#takeKeys(tx, placed, answers);
     const free = await this.#takeOutputs(tx, mine, answers);
     await this.#giveBackKeys(tx, mine, free);
-    if (free.length > 0)
-      await tx.query(createTasks, { tasks: JSON.stringify(free.map((p) => rowOf(p, orgId, runId))) });
+    const wakeups = free.length === 0 ? [] : await this.#insert(tx, free, orgId, runId);
     for (const { index, id } of free) answers[index] = { task_id: id, created: true };
     // The same key again in the same call: answered as the first one was.
     for (const { index, first } of followers) answers[index] = { ...answers[first.index], created: false };
-    return answers;
+    return { answers, wakeups };
   }
 
-  async list(orgId: number, query: ListQuery): Promise<{ tasks: Task[]; next: string | null }> {
-    const rows = await this.#db.query(listTasks, {
-      org_id: orgId,
-      state: query.state ?? null,
-      dag: query.dag ?? null,
-      job: query.job ?? null,
-      before_task_id: query.cursor === undefined ? null : decodeCursor(query.cursor),
-      limit: query.limit + 1,
-    });
-    const page = rows.slice(0, query.limit);
-    const last = page.at(-1);
-    return {
-      tasks: page.map(taskOf),
-      next:
-        rows.length > query.limit && last !== undefined
-          ? Buffer.from(String(last.task_id)).toString("base64url")
-          : null,
-    };
-  }
-
-  async get(orgId: number, taskId: string): Promise<Task & { attempts: Attempt[] }> {
-    const row = await this.find(orgId, taskId);
-    const attempts = await this.#db.query(attemptsOfTask, { task_id: row.task_id });
-    return {
-      ...taskOf(row),
-      attempts: attempts.map((attempt) =>
-        attemptSchema.parse({
-          ...attempt,
-          started_at: attempt.started_at.toISOString(),
-          ended_at: attempt.ended_at?.toISOString() ?? null,
-          error: attempt.error ?? null,
-        }),
-      ),
-    };
-  }
-
-  async find(orgId: number, taskId: string): Promise<FindTaskRow> {
-    const [row] = await this.#db.query(findTask, { org_id: orgId, public_id: taskId });
-    if (row !== undefined) return row;
-    throw new TraceError("TR-1006", {
-      detail: `there is no task ${taskId}`,
-      fix: "'trace task list' shows the tasks there are",
-    });
+  /** The caller holds the rows of the jobs that are tracked or limited. */
+  async #insert(tx: Queryable, free: readonly Placed[], orgId: number, runId: number | null): Promise<WakeupRow[]> {
+    const rows = free.map((one) => rowOf(one, orgId, runId));
+    const [made] = await tx.query(createTasks, { tasks: JSON.stringify(rows) });
+    const limited = [...new Set(free.filter(({ job }) => job.limited).map(({ job }) => job.job_id))];
+    return [...wakeupRows(made?.wakeups ?? []), ...(limited.length === 0 ? [] : await admit(tx, limited))];
   }
 
   /** The first create with a key owns it; the others are answered with its task, at once or after the first of this call. */
@@ -189,9 +256,8 @@ export class Tasks {
 
   /** One task per (job, output partition) is live; a second create is told which one. */
   async #takeOutputs(tx: Queryable, placed: readonly Placed[], answers: CreateAnswer[]): Promise<Placed[]> {
-    const jobIds = [...new Set(placed.filter(({ job }) => job.tracked).map(({ job }) => job.job_id))].sort(
-      (a, b) => a - b,
-    );
+    const locked = placed.filter(({ job }) => job.tracked || job.limited);
+    const jobIds = [...new Set(locked.map(({ job }) => job.job_id))].sort((a, b) => a - b);
     if (jobIds.length === 0) return [...placed];
     await tx.query(lockJobs, { job_ids: jobIds });
     const live = new Map(
@@ -204,41 +270,40 @@ export class Tasks {
         free.push(one);
         if (one.job.tracked) live.set(one.job.job_id, one.id);
       } else {
-        answers[one.index] = { task_id: holder, created: false, error: toErrorRecord(outputBusy(one.item, holder)) };
+        answers[one.index] = {
+          task_id: holder,
+          created: false,
+          error: toErrorRecord(outputBusy(`${one.item.dag}.${one.item.job}`, holder)),
+        };
       }
     }
     return free;
   }
 }
 
-export interface ListQuery {
-  readonly state?: string | undefined;
-  readonly dag?: string | undefined;
-  readonly job?: string | undefined;
-  readonly cursor?: string | undefined;
-  readonly limit: number;
-}
-
 function keyOf({ job, item }: Placed): string | undefined {
   return item.dedupe_key === undefined ? undefined : `${job.job_id}:${item.dedupe_key}`;
 }
 
-/** What the schema of the contract cannot say: what Postgres is able to keep. */
-function faultOf(item: Wanted): TraceError | undefined {
+/** The item as it will be kept, or what the schema of the contract cannot say: what Postgres is not able to keep. */
+function check(orgId: number, item: Wanted): Checked | TraceError {
   const refused = (detail: string, where: string) =>
     new TraceError("TR-1002", { detail, where, fix: "correct this item and send it again; the others stand" });
   const key = item.dedupe_key === undefined ? undefined : unstorable(item.dedupe_key);
   if (key !== undefined) return refused(`the dedupe key cannot be kept: ${key}`, "dedupe_key");
-  const payload = unstorable(item.payload);
-  if (payload !== undefined) return refused(`the payload cannot be kept: ${payload}`, "payload");
-  const bytes = Buffer.byteLength(JSON.stringify(item.payload));
+  const fault = unstorable(item.payload);
+  if (fault !== undefined) return refused(`the payload cannot be kept: ${fault}`, "payload");
+  const payload = JSON.stringify(item.payload);
+  // A quarter of the bound in UTF-16 units cannot be beyond it in bytes.
+  const bytes = payload.length * 4 > payloadBytesMax ? Buffer.byteLength(payload) : payload.length;
   if (bytes > payloadBytesMax) {
     return refused(`the payload is ${bytes} bytes of JSON; at most ${payloadBytesMax} are taken`, "payload");
   }
-  if (item.run_at !== undefined && instantOf(item.run_at) === undefined) {
+  const runAt = item.run_at === undefined ? undefined : instantOf(item.run_at);
+  if (item.run_at !== undefined && runAt === undefined) {
     return refused(`run_at '${item.run_at}' is not between the years 1970 and 9999`, "run_at");
   }
-  return undefined;
+  return { orgId, item, id: newId(), payload, runAt };
 }
 
 const firstYearMs = 0;
@@ -265,6 +330,7 @@ function rowOf({ item, job, id }: Placed, orgId: number, runId: number | null) {
     run_at: item.run_at === undefined ? null : (instantOf(item.run_at) ?? null),
     output_partition: job.tracked ? wholePartition : null,
     payload: item.payload,
+    limited: job.limited,
   };
 }
 
@@ -275,45 +341,11 @@ function noSuchJob(item: Wanted): TraceError {
   });
 }
 
-export function outputBusy(item: { dag: string; job: string }, taskId: string): TraceError {
+/** TR-3011: `wanted` says what cannot be had while the task is live. */
+export function outputBusy(wanted: string, taskId: string): TraceError {
   return new TraceError("TR-3011", {
-    detail: `task ${taskId} of ${item.dag}.${item.job} is live and writes the same output`,
+    detail: `task ${taskId} is live and writes the output of ${wanted}`,
     why: "two tasks of one output would race for the same commit",
     fix: `wait for it: 'trace task show ${taskId}'`,
-  });
-}
-
-function decodeCursor(cursor: string): number {
-  const value = Number(Buffer.from(cursor, "base64url").toString("utf8"));
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new TraceError("TR-1002", {
-    detail: "the cursor is none of ours",
-    where: "query",
-    fix: "pass `next` of the page before, unchanged",
-  });
-}
-
-/** A row of task_details as the API shows it. */
-export function taskOf(row: Omit<FindTaskRow, "task_id">): Task {
-  return taskSchema.parse({
-    task_id: row.public_id,
-    dag: row.dag,
-    job: row.job,
-    operator: row.operator,
-    queue: row.queue,
-    state: row.state,
-    attempt: row.attempt,
-    failures: row.failures,
-    failures_max: row.failures_max,
-    lease_losses: row.lease_losses,
-    priority: row.priority,
-    run_at: row.run_at?.toISOString() ?? null,
-    created_at: row.created_at.toISOString(),
-    started_at: (row.claimed_at ?? row.last_started_at)?.toISOString() ?? null,
-    ended_at: row.ended_at?.toISOString() ?? null,
-    worker: row.worker,
-    progress: row.progress ?? null,
-    error: row.error ?? null,
-    commits: row.commits,
   });
 }

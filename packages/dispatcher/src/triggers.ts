@@ -7,6 +7,7 @@ import { newId, type Queryable } from "@trace/kit";
 import { leaseLossesMax } from "./limits.ts";
 import {
   addInvalidations,
+  admitWaiting,
   consumersOf,
   createTasks,
   descendantsOf,
@@ -14,6 +15,7 @@ import {
   lockJobs,
   startableJobs,
 } from "./sql/statements.gen.ts";
+import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 export interface Committed {
   readonly generationId: number;
@@ -61,10 +63,10 @@ export async function invalidate(
   }
 }
 
-/** Creates tasks for those of the locked jobs that wait for one and can start now. Returns how many. */
-export async function settle(tx: Queryable, locked: readonly number[]): Promise<number> {
+/** Creates tasks for those of the locked jobs that wait for one and can start now. Returns their wake-ups. */
+export async function settle(tx: Queryable, locked: readonly number[]): Promise<WakeupRow[]> {
   const startable = await tx.query(startableJobs, { job_ids: locked });
-  if (startable.length === 0) return 0;
+  if (startable.length === 0) return [];
   await tx.query(dropInvalidations, { job_ids: startable.map((job) => job.job_id) });
   const tasks = startable.map((job) => ({
     public_id: newId(),
@@ -80,7 +82,10 @@ export async function settle(tx: Queryable, locked: readonly number[]): Promise<
     run_at: null,
     output_partition: wholePartition,
     payload: {},
+    limited: job.limited,
   }));
-  await tx.query(createTasks, { tasks: JSON.stringify(tasks) });
-  return tasks.length;
+  const [row] = await tx.query(createTasks, { tasks: JSON.stringify(tasks) });
+  const limited = startable.filter((job) => job.limited).map((job) => job.job_id);
+  const admitted = limited.length === 0 ? [] : await tx.query(admitWaiting, { job_ids: limited });
+  return [...wakeupRows(row?.wakeups ?? []), ...wakeupRows(admitted[0]?.wakeups ?? [])];
 }

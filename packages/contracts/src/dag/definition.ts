@@ -12,6 +12,7 @@ import {
   csvNullTextCharsMax,
   dagDescriptionCharsMax,
   dagJobsMax,
+  jobConcurrencyMax,
   jobInputsMax,
   jobOutputsMax,
   jobRetriesMax,
@@ -84,6 +85,8 @@ const jobParts = {
   /** Failed attempts that are tried again; attempts are one more. */
   retries: z.int().min(0).max(jobRetriesMax),
   timeout_ms: z.int().min(jobTimeoutMsMin).max(jobTimeoutMsMax),
+  /** Tasks of the job that may run at once; without it as many as workers have room for. */
+  max_concurrency: z.int().min(1).max(jobConcurrencyMax).optional(),
 };
 
 export const noopJobSchema = z.strictObject({

@@ -11,6 +11,7 @@ import {
   columnTypeCharsMax,
   csvNullTextCharsMax,
   dagDescriptionCharsMax,
+  jobConcurrencyMax,
   jobInputsMax,
   jobOutputsMax,
   jobRetriesMax,
@@ -63,6 +64,7 @@ export const expectations: Readonly<Record<string, string>> = {
   "jobs.*.outputs.*.dataset": nameWords,
   "jobs.*.outputs.*.strategy": "replace",
   "jobs.*.retries": `a whole number from 0 to ${jobRetriesMax}`,
+  "jobs.*.max_concurrency": `a whole number from 1 to ${jobConcurrencyMax.toLocaleString("en")}`,
   "jobs.*.timeout": "a time from 1s to 24h, such as 90s, 10m or 2h",
   "jobs.*.duration": "a time from 0ms to 24h, such as 250ms or 2s",
 };
@@ -126,6 +128,7 @@ const shared = {
   outputs: z.array(outputForm).max(jobOutputsMax).meta(words("jobs.*.outputs")).optional(),
   retries: z.int().min(0).max(jobRetriesMax).meta(words("jobs.*.retries")).optional(),
   timeout: time("jobs.*.timeout", jobTimeoutMsMin, jobTimeoutMsMax).optional(),
+  max_concurrency: z.int().min(1).max(jobConcurrencyMax).meta(words("jobs.*.max_concurrency")).optional(),
 };
 const sqlText = z
   .string()

@@ -24,6 +24,7 @@ export const jobInputsMax = 100;
 export const jobOutputsMax = 100;
 export const jobRetriesMax = 20;
 export const jobRetriesDefault = 2;
+export const jobConcurrencyMax = 10_000;
 export const jobTimeoutMsMin = 1_000;
 export const jobTimeoutMsMax = 86_400_000;
 export const jobTimeoutMsDefault = 600_000;

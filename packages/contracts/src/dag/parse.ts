@@ -93,6 +93,7 @@ function toJob(name: string, value: unknown): JobDefinition {
     ),
     retries: form.retries ?? jobRetriesDefault,
     timeout_ms: duration_ms(form.timeout ?? "") ?? jobTimeoutMsDefault,
+    ...(form.max_concurrency === undefined ? {} : { max_concurrency: form.max_concurrency }),
   };
   if (form.operator === "noop") {
     return { ...shared, operator: "noop", config: { duration_ms: duration_ms(form.duration ?? "") ?? 0 } };

@@ -13,4 +13,8 @@ export const taskErrors = defineErrors({
   "TR-3010": { title: "No such job", family: "terminal", httpStatus: 404 },
   "TR-3011": { title: "A task for this output is live already", family: "terminal", httpStatus: 409 },
   "TR-3012": { title: "Unknown operator", family: "terminal", httpStatus: 400 },
+  "TR-3013": { title: "Attempt was started by another invocation", family: "terminal", httpStatus: 409 },
+  "TR-3014": { title: "Task is over", family: "terminal", httpStatus: 409 },
+  "TR-3015": { title: "Task is not over", family: "terminal", httpStatus: 409 },
+  "TR-3016": { title: "Task was canceled", family: "terminal", httpStatus: 409 },
 });

@@ -5,7 +5,7 @@ import type { Claims } from "../claims.ts";
 import { stale } from "../completions.ts";
 import type { Datasets } from "../datasets.ts";
 import { storableRecord } from "../rules/text.ts";
-import { decodeToken, leaseNoOf, sha256Of } from "../rules/token.ts";
+import { decodeToken, leaseNoOf } from "../rules/token.ts";
 import { type DescribeLeasesRow, describeLeases, findAttempts, saveProgress } from "../sql/statements.gen.ts";
 
 /** Only a live lease opens the task API: an attempt that lost it learns so at its next call, by TR-3001. */
@@ -16,7 +16,7 @@ export function taskAuthentication(db: Database): Authenticate<DescribeLeasesRow
     const [lease] = await db.query(describeLeases, { tokens: [token] });
     if (lease?.live) return lease;
     const ended = await db.query(findAttempts, { lease_nos: [leaseNoOf(token)] });
-    if (lease === undefined && !ended.some((attempt) => attempt.token_sha256.equals(sha256Of(token)))) return undefined;
+    if (lease === undefined && !ended.some((attempt) => attempt.token.equals(token))) return undefined;
     throw stale();
   };
 }
@@ -27,10 +27,7 @@ export function taskHandlers(
   datasets: Datasets,
 ): Handlers<typeof taskRoutes, DescribeLeasesRow> {
   return {
-    describe: async (_, lease) => {
-      const { lease_token: _secret, ...attempt } = claims.describe(lease);
-      return attempt;
-    },
+    describe: (_, lease) => claims.describe(lease),
     resolveInputs: async (_, lease) => ({ datasets: await datasets.resolveForLease(lease.lease_no) }),
     reportProgress: async ({ body }, lease) => {
       const progress = JSON.stringify([{ lease_no: lease.lease_no, progress: storableRecord(body) }]);

@@ -1,8 +1,10 @@
 /** Handlers of the user API. Thin: each names the service that does the work. */
 import type { userRoutes } from "@trace/contracts";
 import type { Handlers } from "@trace/kit";
+import type { Actions } from "../actions.ts";
 import type { Datasets } from "../datasets.ts";
 import type { Deploys } from "../deploys.ts";
+import type { Listing } from "../listing.ts";
 import type { Logs } from "../logs.ts";
 import type { Runs } from "../runs.ts";
 import type { SystemStatus } from "../system.ts";
@@ -14,8 +16,10 @@ export interface UserCaller {
 }
 
 export interface UserServices {
+  readonly actions: Actions;
   readonly datasets: Datasets;
   readonly deploys: Deploys;
+  readonly listing: Listing;
   readonly logs: Logs;
   readonly runs: Runs;
   readonly system: SystemStatus;
@@ -23,15 +27,18 @@ export interface UserServices {
 }
 
 export function userHandlers(services: UserServices): Handlers<typeof userRoutes, UserCaller> {
-  const { datasets, deploys, logs, runs, system, tasks } = services;
+  const { actions, datasets, deploys, listing, logs, runs, system, tasks } = services;
   return {
     deploy: ({ body }, caller) => deploys.deploy(caller.orgId, body.file_name, body.source),
     listDags: async (_, caller) => ({ dags: await deploys.list(caller.orgId) }),
     run: ({ params, body }, caller) => runs.start(caller.orgId, params.dag, body.jobs),
     getRun: ({ params }, caller) => runs.get(caller.orgId, params.run_id),
     createTasks: async ({ body }, caller) => ({ items: await tasks.create(caller.orgId, body.items) }),
-    listTasks: ({ query }, caller) => tasks.list(caller.orgId, query),
-    getTask: ({ params }, caller) => tasks.get(caller.orgId, params.task_id),
+    cancelTasks: async ({ body }, caller) => ({ items: await actions.cancel(caller, body.task_ids) }),
+    retryTasks: async ({ body }, caller) => ({ items: await actions.retry(caller, body.task_ids) }),
+    replayTasks: async ({ body }, caller) => ({ items: await actions.replay(caller, body.task_ids) }),
+    listTasks: ({ query }, caller) => listing.list(caller.orgId, query),
+    getTask: ({ params }, caller) => listing.get(caller.orgId, params.task_id),
     getTaskLogs: ({ params, query }, caller) => logs.get(caller.orgId, params.task_id, query.attempt),
     listDatasets: async (_, caller) => ({ datasets: await datasets.list(caller.orgId) }),
     getDataset: ({ params }, caller) => datasets.get(caller.orgId, params.name),

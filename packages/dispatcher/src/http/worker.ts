@@ -4,16 +4,17 @@ import type { Handlers } from "@trace/kit";
 import type { Claims } from "../claims.ts";
 import type { Completions } from "../completions.ts";
 import type { Sessions } from "../sessions.ts";
+import type { Starts } from "../starts.ts";
 
 export interface WorkerServices {
   readonly claims: Claims;
   readonly completions: Completions;
   readonly sessions: Sessions;
-  onClaimed(queue: string, tasks: number): void;
+  readonly starts: Starts;
 }
 
 export function workerHandlers(services: WorkerServices): Handlers<typeof workerRoutes, true> {
-  const { claims, completions, sessions } = services;
+  const { claims, completions, sessions, starts } = services;
   return {
     openSession: ({ body }) => sessions.open(body),
     heartbeat: async ({ params, body }) => ({
@@ -23,11 +24,8 @@ export function workerHandlers(services: WorkerServices): Handlers<typeof worker
       await sessions.close(params.session_id);
       return {};
     },
-    claim: async ({ body }) => {
-      const claimed = await claims.claim(body);
-      if (claimed.tasks.length > 0) services.onClaimed(body.queue, claimed.tasks.length);
-      return claimed;
-    },
+    claim: ({ body }) => claims.claim(body),
+    start: async ({ body }) => ({ items: await starts.start(body.items) }),
     release: async ({ body }) => ({ items: await completions.release(body.items.map((item) => item.lease_token)) }),
     complete: async ({ body }) => ({ items: await completions.complete(body.items) }),
   };

@@ -18,6 +18,7 @@ import {
 } from "@trace/kit";
 import { lanePauseBaseMs, lanePauseMaxMs, outboxEveryMs, outboxRowsMax, outboxTriesMax } from "../limits.ts";
 import { blameOutbox, deleteOutbox, type ReadOutboxRow, readOutbox, tryOutboxLock } from "../sql/statements.gen.ts";
+import type { WakeupRow } from "../wakeups.ts";
 
 type Session = Awaited<ReturnType<Database["session"]>>;
 
@@ -58,6 +59,11 @@ export class OutboxLane {
   }
 
   nudge(): void {
+    this.loop.nudge();
+  }
+
+  /** Rows that were just written: the loop sends them when their writer's grace has passed. */
+  take(_rows: readonly WakeupRow[]): void {
     this.loop.nudge();
   }
 

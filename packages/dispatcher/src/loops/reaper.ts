@@ -2,18 +2,21 @@
  * The reaper: closes sessions that stopped beating and ends the leases nobody holds any more, so that their tasks run
  * elsewhere. Any number of dispatchers may run it side by side: rows are taken with SKIP LOCKED.
  */
-import { TraceError } from "@trace/contracts";
-import { type Database, type Log, Loop } from "@trace/kit";
-import type { Completions } from "../completions.ts";
+import { TraceError, toErrorRecord } from "@trace/contracts";
+import { type Database, type Log, Loop, noRace, type Queryable, type RacePoints, type Random } from "@trace/kit";
+import { type Ending, end, endingOf, follow, jobsToLock } from "../endings.ts";
 import { reaperEveryMs, reaperLeasesMax } from "../limits.ts";
 import { expireSessions, type LockExpiredLeasesRow, lockExpiredLeases } from "../sql/statements.gen.ts";
+import { lockTriggered } from "../triggers.ts";
+import type { WakeupRow } from "../wakeups.ts";
 
 export interface ReaperOptions {
   readonly db: Database;
-  readonly completions: Completions;
+  readonly random: Random;
   readonly log: Log;
+  readonly race?: RacePoints;
   onExpired(count: number): void;
-  onReady(): void;
+  onReady(wakeups: readonly WakeupRow[]): void;
 }
 
 function lost(lease: LockExpiredLeasesRow): TraceError {
@@ -31,8 +34,35 @@ function overdue(lease: LockExpiredLeasesRow): TraceError {
   });
 }
 
+function lostTooOften(losses: number, last: TraceError): TraceError {
+  return new TraceError("TR-3006", {
+    detail: `the task lost its lease ${losses} times and is given up`,
+    why: last.message,
+    fix: "look at the workers' logs and memory at these times; the task may be what kills them",
+  });
+}
+
+function expired(lease: LockExpiredLeasesRow, random: Random): Ending {
+  const ending = endingOf(lease, { kind: lease.past_deadline ? "overdue" : "lost" }, random);
+  const reason = lease.past_deadline ? overdue(lease) : lost(lease);
+  const given = ending.end.taskState === "dead" && !lease.past_deadline;
+  return { ...ending, error: toErrorRecord(given ? lostTooOften(ending.end.leaseLosses, reason) : reason) };
+}
+
+/** One piece of work: the leases that this transaction found expired and ended. */
+async function reap(tx: Queryable, random: Random, race: RacePoints): Promise<{ count: number; wakeups: WakeupRow[] }> {
+  const leases = await tx.query(lockExpiredLeases, { limit: reaperLeasesMax });
+  const paused = race.reach("reap:locked");
+  if (paused) await paused;
+  const endings = leases.map((lease) => expired(lease, random));
+  const { tracked, limited } = jobsToLock(endings);
+  const locked = tracked.length + limited.length === 0 ? [] : await lockTriggered(tx, [...tracked, ...limited], []);
+  const ended = await end(tx, endings);
+  return { count: endings.length, wakeups: [...ended, ...(await follow(tx, endings, locked))] };
+}
+
 export function createReaper(options: ReaperOptions): Loop {
-  const { db, completions, log } = options;
+  const { db, log, random, race = noRace } = options;
   return new Loop({
     name: "reaper",
     everyMs: reaperEveryMs,
@@ -41,22 +71,11 @@ export function createReaper(options: ReaperOptions): Loop {
       for (const session of await db.query(expireSessions, {})) {
         log.warn({ worker: session.worker }, "a worker session expired");
       }
-      const count = await db.transaction(async (tx) => {
-        const leases = await tx.query(lockExpiredLeases, { limit: reaperLeasesMax });
-        await completions.expire(
-          tx,
-          leases.map((lease) =>
-            lease.past_deadline
-              ? { lease, event: { kind: "overdue" }, error: overdue(lease) }
-              : { lease, event: { kind: "lost" }, error: lost(lease) },
-          ),
-        );
-        return leases.length;
-      });
+      const { count, wakeups } = await db.transaction((tx) => reap(tx, random, race));
       if (count > 0) {
         log.info({ leases: count }, "requeued tasks of lost leases");
         options.onExpired(count);
-        options.onReady();
+        options.onReady(wakeups);
       }
       return count === reaperLeasesMax ? "again" : "idle";
     },

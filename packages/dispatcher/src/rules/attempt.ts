@@ -1,18 +1,8 @@
-/**
- * What becomes of a task when an attempt ends. Pure: counts and an event in, the next state out.
- *
- *   event       attempt     task
- *   success  -> succeeded   completed
- *   retryable-> failed      queued after a backoff; dead when failures reach their bound
- *   terminal -> failed      dead
- *   snooze   -> snoozed     queued after the delay asked for; counts nothing
- *   lost     -> expired     queued at once; dead when losses reach their bound of their own
- *   overdue  -> expired     as retryable: the attempt ran past its deadline, which is the task's doing
- *   release  -> released    queued at once, as if it had not been claimed
- */
+/** What becomes of a task when an attempt ends. Pure: counts and an event in, the next state out, by the table of machine.ts. */
 import type { AttemptState, TaskState } from "@trace/contracts";
 import { backoffMs, type Random } from "@trace/kit";
 import { retryBaseMs, retryMaxMs } from "../limits.ts";
+import { type Transition, taskMachine } from "./machine.ts";
 
 export interface AttemptCounts {
   /** Attempts begun, this one included. */
@@ -24,7 +14,7 @@ export interface AttemptCounts {
 }
 
 export type AttemptEvent =
-  | { readonly kind: "success" | "retryable" | "terminal" | "lost" | "overdue" | "release" }
+  | { readonly kind: "success" | "retryable" | "terminal" | "lost" | "overdue" | "release" | "cancel" }
   | { readonly kind: "snooze"; readonly delayMs: number };
 
 export interface AttemptEnd {
@@ -39,31 +29,26 @@ export interface AttemptEnd {
 }
 
 export function endOfAttempt(counts: AttemptCounts, event: AttemptEvent, random: Random): AttemptEnd {
-  const { attempt, failures, leaseLosses } = counts;
-  const same = { attempt, failures, leaseLosses, delayMs: 0 };
-  switch (event.kind) {
-    case "success":
-      return { ...same, attemptState: "succeeded", taskState: "completed" };
-    case "terminal":
-      return { ...same, attemptState: "failed", taskState: "dead", failures: failures + 1 };
-    case "retryable":
-    case "overdue": {
-      const dead = failures + 1 >= counts.failuresMax;
-      return {
-        ...same,
-        attemptState: event.kind === "overdue" ? "expired" : "failed",
-        taskState: dead ? "dead" : "queued",
-        failures: failures + 1,
-        delayMs: dead ? 0 : Math.round(backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, failures, random)),
-      };
-    }
-    case "snooze":
-      return { ...same, attemptState: "snoozed", taskState: "queued", delayMs: event.delayMs };
-    case "lost": {
-      const dead = leaseLosses + 1 >= counts.leaseLossesMax;
-      return { ...same, attemptState: "expired", taskState: dead ? "dead" : "queued", leaseLosses: leaseLosses + 1 };
-    }
-    case "release":
-      return { ...same, attemptState: "released", taskState: "queued", attempt: attempt - 1 };
-  }
+  const next: Transition & Required<Pick<Transition, "attempt">> = taskMachine.running[event.kind];
+  const failed = next.counts === "failures" || event.kind === "terminal";
+  const failures = counts.failures + (failed ? 1 : 0);
+  const leaseLosses = counts.leaseLosses + (next.counts === "lease_losses" ? 1 : 0);
+  const atBound =
+    (next.counts === "failures" && failures >= counts.failuresMax) ||
+    (next.counts === "lease_losses" && leaseLosses >= counts.leaseLossesMax);
+  const backoff = { baseMs: retryBaseMs, maxMs: retryMaxMs };
+  return {
+    attemptState: next.attempt,
+    taskState: atBound ? "dead" : next.task,
+    // A release was no attempt.
+    attempt: counts.attempt - (event.kind === "release" ? 1 : 0),
+    failures,
+    leaseLosses,
+    delayMs:
+      event.kind === "snooze"
+        ? event.delayMs
+        : next.delay === "backoff" && !atBound
+          ? Math.round(backoffMs(backoff, counts.failures, random))
+          : 0,
+  };
 }

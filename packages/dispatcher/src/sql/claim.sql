@@ -1,56 +1,89 @@
--- name: claimById
--- params: session_public_id, queue_id, task_public_ids, limit
--- Moves ready rows to leases in one statement: no moment exists at which a task is in neither table. The session row is
--- shared, so it cannot be closed under the claim; SKIP LOCKED gives each row to one claimer. The tid array keeps the
--- plan at "fetch these rows" however many dead ones the index still holds.
+-- name: claimTasks
+-- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit
+-- notnull: lease_no token task_id attempt public_id payload job_id dag_version_id plain limited
+-- nullable: run_public_id onward waited_ms
+-- Moves ready rows to leases in one statement, those named first and then the next ones of the queue: no moment exists at
+-- which a task is in neither table. The session row is shared, so it cannot be closed under the claim; SKIP LOCKED gives each
+-- row to one claimer. What the second part may take depends on what the first took, which makes it run afterwards.
+-- `priorities`, `run_ats` and `task_ids` say, in order, where to start in each priority (rules/watermarks.ts): a claim then
+-- costs what it takes and not what the index still holds of rows long gone. The arrays of tids keep the plan at "fetch these
+-- rows". `onward`, on one row: per priority, the last of the next ones that were taken.
 with session as materialized (
   select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share
 ), live as materialized (
   select session_id from session where expires_at > clock_timestamp()
-), taken as (
+), named as (
   delete from ready where ctid = any (array(
     select r.ctid
       from tasks t join ready r on r.task_id = t.task_id
      where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)
      order by r.priority, r.run_at, r.task_id
-     limit $4
+     limit $7
        for update of r skip locked))
-  returning task_id, queue_id, priority, attempt, failures, lease_losses
-), numbered as (
-  select taken.*, nextval('lease_numbers') as lease_no from taken
-)
-insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)
-select int8send(n.lease_no) || uuid_send(gen_random_uuid()), n.lease_no, n.task_id, (select session_id from live), n.queue_id,
-       n.priority, n.attempt + 1, n.failures, n.lease_losses,
-       clock_timestamp() + (select t.timeout_ms + 10000 from tasks t where t.task_id = n.task_id) * interval '1 ms'
-  from numbered n
-returning token, lease_no, task_id, attempt;
-
--- name: claimNext
--- params: session_public_id, queue_id, limit
--- As claimById, for whatever is next in the queue: lowest priority number, then longest due.
-with session as materialized (
-  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share
-), live as materialized (
-  select session_id from session where expires_at > clock_timestamp()
-), taken as (
+  returning task_id, priority, run_at, attempt, failures, lease_losses
+), next as (
   delete from ready where ctid = any (array(
-    select r.ctid
-      from ready r
-     where r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)
-     order by r.priority, r.run_at, r.task_id
-     limit $3
-       for update skip locked))
-  returning task_id, queue_id, priority, attempt, failures, lease_losses
-), numbered as (
-  select taken.*, nextval('lease_numbers') as lease_no from taken
+    select n.ctid
+      from unnest($4::smallint[], $5::text[], $6::bigint[]) as p (priority, run_at, task_id)
+     cross join lateral (
+       select r.ctid
+         from ready r
+        where r.queue_id = $2 and r.priority = p.priority and (r.run_at, r.task_id) >= (p.run_at::timestamptz, p.task_id) and r.run_at <= now()
+        order by r.run_at, r.task_id
+        limit $7
+          for update skip locked) n
+     where exists (select 1 from live)
+     limit greatest($7 - (select count(*) from named), 0)))
+  returning task_id, priority, run_at, attempt, failures, lease_losses
+), claimed as materialized (
+  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, nextval('lease_numbers') as lease_no,
+         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain
+    from (select * from named union all select * from next) c
+    join tasks t on t.task_id = c.task_id
+), proven as materialized (
+  select c.*, int8send(c.lease_no) || uuid_send(gen_random_uuid()) as token from claimed c
+), leased as (
+  insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
+  select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,
+         clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'
+    from proven
 )
-insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)
-select int8send(n.lease_no) || uuid_send(gen_random_uuid()), n.lease_no, n.task_id, (select session_id from live), n.queue_id,
-       n.priority, n.attempt + 1, n.failures, n.lease_losses,
-       clock_timestamp() + (select t.timeout_ms + 10000 from tasks t where t.task_id = n.task_id) * interval '1 ms'
-  from numbered n
-returning token, lease_no, task_id, attempt;
+select p.lease_no, p.token, p.task_id, p.attempt, p.public_id, p.payload, p.job_id, p.dag_version_id, p.plain, p.limited,
+       (select r.public_id from runs r where r.run_id = p.run_id) as run_public_id,
+       case when p.lease_no = (select min(lease_no) from proven)
+            then (select json_agg(json_build_array(o.priority, o.run_at::text, o.task_id))
+                    from (select distinct on (priority) priority, run_at, task_id from next order by priority, run_at desc, task_id desc) o)
+       end as onward,
+       case when p.lease_no = (select min(lease_no) from proven)
+            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from proven)
+       end as waited_ms
+  from proven p;
+
+-- name: firstReady
+-- params: queue_id
+-- notnull: priority run_at task_id
+-- The first ready row of each priority of a queue: where claims may start. One probe per priority; it walks over what is
+-- dead in the index, so it is asked for now and then, not by each claim.
+with recursive first as (
+  (select priority, run_at, task_id from ready where queue_id = $1 order by priority, run_at, task_id limit 1)
+  union all
+  select n.priority, n.run_at, n.task_id
+    from first f
+   cross join lateral (
+     select r.priority, r.run_at, r.task_id from ready r
+      where r.queue_id = $1 and r.priority > f.priority
+      order by r.priority, r.run_at, r.task_id limit 1) n
+)
+select priority::int as priority, run_at::text as run_at, task_id from first;
+
+-- name: jobsOfVersions
+-- params: dag_version_ids, job_ids
+-- What claims tell of jobs. Rows never change, so the caller keeps them.
+select jv.dag_version_id, jv.job_id, d.name as dag, jv.definition, jv.timeout_ms
+  from unnest($1::bigint[], $2::bigint[]) as w (dag_version_id, job_id)
+  join job_versions jv on jv.dag_version_id = w.dag_version_id and jv.job_id = w.job_id
+  join dag_versions v on v.dag_version_id = jv.dag_version_id
+  join dags d on d.dag_id = v.dag_id;
 
 -- name: sessionIsLive
 -- params: session_public_id

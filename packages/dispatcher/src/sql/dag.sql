@@ -33,9 +33,11 @@ returning job_id, name;
 
 -- name: addJobVersions
 -- params: dag_version_id, org_id, jobs
-insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors)
-select $1, j.job_id, $2, j.queue_id, j.definition, j.failures_max, j.timeout_ms, array(select json_array_elements_text(j.ancestors)::bigint)
-  from json_to_recordset($3::json) as j (job_id bigint, queue_id int, definition json, failures_max int, timeout_ms bigint, ancestors json);
+insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors, max_concurrency, tracked)
+select $1, j.job_id, $2, j.queue_id, j.definition, j.failures_max, j.timeout_ms, array(select json_array_elements_text(j.ancestors)::bigint),
+       j.max_concurrency, j.tracked
+  from json_to_recordset($3::json) as j (job_id bigint, queue_id int, definition json, failures_max int, timeout_ms bigint, ancestors json,
+       max_concurrency int, tracked boolean);
 
 -- name: addJobInputs
 -- params: dag_version_id, inputs

@@ -10,66 +10,143 @@ with held as materialized (
    where session_id in (select session_id from held) order by session_id for share
 )
 select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.queue_id, h.priority, h.claimed_at,
-       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,
+       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
        (h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live
   from held h
   join session s on s.session_id = h.session_id
   join tasks t on t.task_id = h.task_id
  order by h.lease_no;
 
+-- name: completePlain
+-- params: tokens
+-- notnull: lease_nos
+-- The fence and the end of attempts that succeeded and have neither output nor slot, in one statement: locked and judged as
+-- by lockLeases, and of what is live and plain the lease goes, history and outcome stay. The others are left alone: the
+-- caller looks at them one by one.
+with held as materialized (
+  select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update
+), session as materialized (
+  select session_id, worker, expires_at, closed_at from sessions
+   where session_id in (select session_id from held) order by session_id for share
+), judged as materialized (
+  select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker
+    from held h
+    join session s on s.session_id = h.session_id
+   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
+), ended as (
+  delete from leases where ctid = any (array(select place from judged))
+), history as (
+  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)
+  select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged
+), outcome as (
+  insert into outcomes (task_id, state, attempt, failures, lease_losses)
+  select task_id, 'completed', attempt, failures, lease_losses from judged
+)
+select coalesce(array_agg(lease_no), '{}') as lease_nos from judged;
+
+-- name: startAttempts
+-- params: tokens, nonces
+-- notnull: bound
+-- Binds attempts to the invocations that run them, under the same fence; the first nonce stays. The time limit begins anew:
+-- what was waited for an invocation is not the attempt's. Few at a time, so the join of the two lists may be what it likes.
+with held as materialized (
+  select l.token, l.lease_no, l.task_id, l.session_id, l.deadline, l.nonce
+    from leases l where l.token = any ($1::bytea[]) order by l.token for update
+), session as materialized (
+  select session_id, expires_at, closed_at from sessions
+   where session_id in (select session_id from held) order by session_id for share
+), judged as materialized (
+  select h.token, h.task_id, w.nonce, h.nonce is null as first, h.nonce is null or h.nonce = w.nonce as bound
+    from held h
+    join session s on s.session_id = h.session_id
+    join unnest($1::bytea[], $2::uuid[]) as w (token, nonce) on w.token = h.token
+   where h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
+), started as (
+  update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'
+    from judged j join tasks t on t.task_id = j.task_id
+   where l.token = j.token and j.first
+)
+select token, bound from judged;
+
+-- name: lockLeasesOfTasks
+-- params: task_ids
+-- The leases of tasks that a person ends, live or not: whoever cancels needs no token. In the order of lockLeases.
+select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
+       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited
+  from leases l
+  join sessions s on s.session_id = l.session_id
+  join tasks t on t.task_id = l.task_id
+ where l.task_id = any ($1::bigint[])
+ order by l.lease_no
+   for update of l;
+
 -- name: lockExpiredLeases
 -- params: limit
 -- notnull: past_deadline
 -- Leases past their deadline or of a session that is closed (expireSessions closes those that stopped beating, under
 -- their row's lock; judging expires_at here, by a snapshot, could reap under a session that has just beaten). One being
--- completed right now is locked and skipped; the next pass finds it gone. Two index scans, so that a pass costs what it
+-- completed right now is locked and skipped; the next pass finds it gone. Session by session, so that a pass costs what it
 -- finds and not what is alive.
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
-       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,
+       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
        (l.deadline <= now() and s.closed_at is null) as past_deadline
   from leases l
   join sessions s on s.session_id = l.session_id
   join tasks t on t.task_id = l.task_id
  where l.token = any (array(
-         (select o.token from leases o where o.deadline <= now() order by o.deadline limit $1)
-         union all
          (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o
-           where c.closed_at is not null limit $1)))
+           where c.closed_at is not null limit $1)
+         union all
+         (select o.token from sessions c cross join lateral (
+             select x.token from leases x where x.session_id = c.session_id and x.deadline <= now() order by x.deadline limit $1) o
+           where c.closed_at is null limit $1)))
    and (l.deadline <= now() or s.closed_at is not null)
  order by l.lease_no
  limit $1
    for update of l skip locked;
 
 -- name: endAttempts
--- params: tokens, history, outcomes, again, freed_task_ids, wakeups
--- notnull: ended
+-- params: tokens, history, outcomes, again, freed_task_ids, freed_slot_task_ids, wakeups
+-- notnull: ended wakeups
 -- Everything that ends attempts, in one statement: leases go, history stays, each task gets its outcome or goes back to
--- ready, live outputs are freed, wake-ups are written. The caller holds the lease rows.
+-- ready, or to waiting when its job is limited; live outputs and slots are freed, wake-ups are written. The caller holds
+-- the lease rows, and the job rows where an output or a slot is freed.
 with ended as (
   delete from leases where token = any ($1::bytea[]) returning lease_no
 ), history as (
-  insert into attempts (lease_no, task_id, attempt, state, worker, token_sha256, call_sha256, answer, error, started_at)
-  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token_sha256, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at
-    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token_sha256 text,
+  insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at)
+  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at
+    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token text,
          call_sha256 text, answer json, error json, started_at timestamptz)
 ), outcome as (
   insert into outcomes (task_id, state, attempt, failures, lease_losses, error)
   select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.error
     from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, error json)
-), again as (
+), again as materialized (
+  select a.task_id, a.job_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms' as run_at, a.attempt, a.failures, a.lease_losses, a.limited
+    from json_to_recordset($4::json) as a (task_id bigint, job_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int,
+         lease_losses int, limited boolean)
+), queued as (
   insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)
-  select a.task_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms', a.attempt, a.failures, a.lease_losses
-    from json_to_recordset($4::json) as a (task_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int, lease_losses int)
+  select task_id, queue_id, priority, run_at, attempt, failures, lease_losses from again where not limited
+), parked as (
+  insert into waiting (task_id, job_id, priority, run_at, attempt, failures, lease_losses)
+  select task_id, job_id, priority, run_at, attempt, failures, lease_losses from again where limited
 ), freed as (
   delete from live_outputs where task_id = any ($5::bigint[])
+), vacated as (
+  delete from job_slots where task_id = any ($6::bigint[])
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
-  select 'sqs', clock_timestamp() + w.delay_ms * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)
-    from json_to_recordset($6::json) as w (queue_id int, delay_ms bigint, task_ids json)
+  select 'sqs', clock_timestamp() + greatest(w.delay_ms, 500) * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)
+    from json_to_recordset($7::json) as w (queue_id int, delay_ms bigint, task_ids json)
+  returning outbox_id, due_at, queue_id, task_ids
 )
-select count(*)::int as ended from ended;
+select (select count(*)::int from ended) as ended,
+       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))
+                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups;
 
 -- name: findAttempts
 -- params: lease_nos
 -- For a token without a lease: how its attempt ended, to answer the same call with the same answer.
-select a.lease_no, a.state, a.token_sha256, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[]);
+select a.lease_no, a.state, a.token, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[]);

@@ -2,12 +2,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { noopDag, World } from "../testing/world.ts";
 import {
-  claimById,
-  claimNext,
+  cancelQueued,
+  claimTasks,
+  completePlain,
+  createPlainTasks,
   describeLeases,
   endAttempts,
   findAttempts,
-  leasesOfSession,
+  firstReady,
+  liveLeases,
   lockExpiredLeases,
   lockLeases,
   pinInputs,
@@ -21,20 +24,29 @@ const token = `'\\x${"00".repeat(24)}'::bytea`;
 
 /** Arguments as SQL, in the order of the statement. */
 const hot = [
-  [claimNext, `'${uuid}', 1, 50`],
-  [claimById, `'${uuid}', 1, array['${uuid}']::uuid[], 50`],
+  [
+    claimTasks,
+    `'${uuid}', 1, array['${uuid}']::uuid[], array[0]::smallint[], array['-infinity'], array[0]::bigint[], 50`,
+  ],
+  [completePlain, `array[${token}]`],
+  [
+    createPlainTasks,
+    `1, array['plain'], array['noop'], 10, array['${uuid}']::uuid[], array[1], array[0]::smallint[], array[''], '[{}]'`,
+  ],
+  [firstReady, "1"],
+  [cancelQueued, "array[1]::bigint[], '{}'"],
   [readyRemains, "1"],
   [pinInputs, "array[1]::bigint[], array[1]::bigint[]"],
   [describeLeases, `array[${token}]`],
   [lockLeases, `array[${token}]`],
   [lockExpiredLeases, "500"],
-  [leasesOfSession, "1"],
+  [liveLeases, "1, array[1]::bigint[]"],
   [findAttempts, "array[1]::bigint[]"],
-  [endAttempts, `array[${token}], '[]', '[]', '[]', array[1]::bigint[], '[]'`],
+  [endAttempts, `array[${token}], '[]', '[]', '[]', array[1]::bigint[], array[1]::bigint[], '[]'`],
 ] as const;
 
 /** Tables that grow with the work; the others have as many rows as workers or jobs. */
-const large = "ready|leases|tasks|attempts|outcomes|live_outputs|attempt_inputs";
+const large = "ready|waiting|job_slots|leases|tasks|attempts(_[0-9]+)?|outcomes(_[0-9]+)?|live_outputs|attempt_inputs";
 
 beforeAll(async () => {
   world = await World.open({ connectionsMax: 1 });
@@ -58,10 +70,13 @@ function check(state: string): void {
       expect(plan.match(new RegExp(`Seq Scan on (${large})\\b`, "g")), plan).toBeNull();
     },
   );
-  test(`claimNext stops after what it takes, ${state}`, async () => {
-    const plan = await planOf(claimNext, `'${uuid}', 1, 50`);
-    expect(plan).toContain("Index Scan using ready_next on ready r");
-    expect(plan).not.toMatch(/Sort|Bitmap/);
+  test(`claimTasks starts where it is told and stops after what it takes, ${state}`, async () => {
+    const [, args] = hot[0];
+    const plan = await planOf(claimTasks, args);
+    const next = plan.slice(plan.indexOf("CTE next"), plan.indexOf("CTE claimed"));
+    expect(next, plan).toContain("Index Scan using ready_next on ready r");
+    expect(next, plan).toMatch(/Index Cond: .*ROW\(run_at, task_id\) >= ROW/);
+    expect(next, plan).not.toMatch(/Sort|Bitmap/);
   });
 }
 
@@ -87,8 +102,8 @@ describe("on 100,000 tasks, half of them claimed", () => {
       "insert into ready (task_id, queue_id, priority, run_at) select task_id, 1, 0, now() from tasks where task_id % 2 = 0",
     );
     await world.db.raw(`
-      insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)
-      select int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
+      insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
+      select int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, true, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
   }, 60_000);
 
   check("never analyzed since");

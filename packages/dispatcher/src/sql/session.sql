@@ -1,7 +1,7 @@
 -- name: openSession
--- params: public_id, worker, host, pid, ttl_ms
-insert into sessions (public_id, worker, host, pid, expires_at)
-values ($1, $2, $3, $4, clock_timestamp() + $5::bigint * interval '1 ms')
+-- params: public_id, worker, host, pid, slots, ttl_ms
+insert into sessions (public_id, worker, host, pid, slots, expires_at)
+values ($1, $2, $3, $4, $5, clock_timestamp() + $6::bigint * interval '1 ms')
 returning session_id;
 
 -- name: beatSession
@@ -17,17 +17,23 @@ update sessions s set expires_at = clock_timestamp() + $2::bigint * interval '1 
  where s.session_id = held.session_id and held.expires_at > clock_timestamp()
 returning s.session_id;
 
--- name: leasesOfSession
--- params: session_id
--- A lease past its deadline is stale, reaped or not, so a beat does not count it as live.
-select lease_no from leases where session_id = $1 and deadline > clock_timestamp();
+-- name: liveLeases
+-- params: session_id, lease_nos
+-- notnull: lease_no
+-- Those of the leases named that are live. A lease past its deadline is stale, reaped or not. One probe for each, by the
+-- lease number that a token begins with: what the session has held and lost is not walked over.
+select l.lease_no
+  from unnest($2::bigint[]) as n (lease_no)
+ cross join lateral (
+   select x.lease_no from leases x
+    where x.token >= int8send(n.lease_no) and x.token < int8send(n.lease_no + 1) and x.session_id = $1 and x.deadline > clock_timestamp()) l;
 
 -- name: saveProgress
 -- params: session_id, progress
 -- Touches no indexed column, so the row stays on its page.
 update leases l set progress = p.progress
   from json_to_recordset($2::json) as p (lease_no bigint, progress json)
- where l.session_id = $1 and l.lease_no = p.lease_no
+ where l.token >= int8send(p.lease_no) and l.token < int8send(p.lease_no + 1) and l.session_id = $1
 returning l.lease_no;
 
 -- name: closeSession

@@ -46,39 +46,139 @@ export const setInstallation: Statement<SetInstallationParams, SetInstallationRo
   text: "with named as (\n  insert into installation (name) values ($1) on conflict (singleton) do nothing returning name\n)\nselect coalesce((select name from named), (select name from installation)) as installation",
 };
 
-export interface ClaimByIdParams {
+export interface PlacesOfTasksParams {
+  readonly org_id: number;
+  readonly public_ids: readonly string[];
+}
+export interface PlacesOfTasksRow {
+  readonly task_id: number;
+  readonly public_id: string;
+  readonly job_id: number;
+  readonly queue_id: number;
+  readonly priority: number;
+  readonly output_partition: string | null;
+  readonly limited: boolean;
+  readonly failures_max: number;
+  readonly lease_losses_max: number;
+  readonly place: string;
+}
+export const placesOfTasks: Statement<PlacesOfTasksParams, PlacesOfTasksRow> = {
+  name: "placesOfTasks",
+  params: ["org_id", "public_ids"],
+  text: "select t.task_id, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,\n       case when o.task_id is not null then o.state\n            when l.task_id is not null then 'running'\n            when r.task_id is not null then 'ready'\n            when w.task_id is not null then 'waiting'\n            else 'moving' end as place\n  from tasks t\n  left join outcomes o on o.task_id = t.task_id\n  left join leases l on l.task_id = t.task_id\n  left join ready r on r.task_id = t.task_id\n  left join waiting w on w.task_id = t.task_id\n where t.org_id = $1 and t.public_id = any ($2::uuid[])",
+};
+
+export interface CancelQueuedParams {
+  readonly task_ids: readonly number[];
+  readonly error: string;
+}
+export interface CancelQueuedRow {
+  readonly task_id: number;
+}
+export const cancelQueued: Statement<CancelQueuedParams, CancelQueuedRow> = {
+  name: "cancelQueued",
+  params: ["task_ids", "error"],
+  text: "with from_ready as (\n  delete from ready where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), from_waiting as (\n  delete from waiting where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), over as materialized (\n  select * from from_ready union all select * from from_waiting\n), freed as (\n  delete from live_outputs where task_id = any (array(select task_id from over))\n), vacated as (\n  delete from job_slots where task_id = any (array(select task_id from over))\n)\ninsert into outcomes (task_id, state, attempt, failures, lease_losses, error)\nselect task_id, 'canceled', attempt, failures, lease_losses, $2::json from over\nreturning task_id",
+};
+
+export interface HurryTasksParams {
+  readonly task_ids: readonly number[];
+}
+export interface HurryTasksRow {
+  readonly task_ids: readonly number[];
+  readonly wakeups: unknown;
+}
+export const hurryTasks: Statement<HurryTasksParams, HurryTasksRow> = {
+  name: "hurryTasks",
+  params: ["task_ids"],
+  text: "with ready_now as (\n  update ready set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id, queue_id\n), waiting_now as (\n  update waiting set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', r.queue_id, array_agg(t.public_id)\n    from (select x.*, (row_number() over (partition by x.queue_id) - 1) / 1000 as part from ready_now x) r join tasks t on t.task_id = r.task_id\n   group by r.queue_id, r.part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from (select task_id from ready_now union all select task_id from waiting_now) h), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
+};
+
+export interface ReplayTasksParams {
+  readonly task_ids: readonly number[];
+}
+export interface ReplayTasksRow {
+  readonly task_ids: readonly number[];
+  readonly wakeups: unknown;
+}
+export const replayTasks: Statement<ReplayTasksParams, ReplayTasksRow> = {
+  name: "replayTasks",
+  params: ["task_ids"],
+  text: "with gone as (\n  delete from outcomes where task_id = any ($1::bigint[]) and state <> 'completed' returning task_id, attempt\n), again as materialized (\n  select g.task_id, g.attempt, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited\n    from gone g join tasks t on t.task_id = g.task_id\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt)\n  select task_id, queue_id, priority, clock_timestamp(), attempt from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt)\n  select task_id, job_id, priority, clock_timestamp(), attempt from again where limited\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from again where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', queue_id, array_agg(public_id)\n    from (select queue_id, public_id, (row_number() over (partition by queue_id) - 1) / 1000 as part from again where not limited) a\n   group by queue_id, part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from again), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
+};
+
+export interface AddAuditParams {
+  readonly org_id: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly task_ids: readonly string[];
+}
+export type AddAuditRow = Readonly<Record<never, never>>;
+export const addAudit: Statement<AddAuditParams, AddAuditRow> = {
+  name: "addAudit",
+  params: ["org_id", "actor", "action", "task_ids"],
+  text: "insert into audit_log (org_id, actor, action, task_ids) values ($1, $2, $3, $4::uuid[])",
+};
+
+export interface ClaimTasksParams {
   readonly session_public_id: string;
   readonly queue_id: number;
   readonly task_public_ids: readonly string[];
+  readonly priorities: readonly number[];
+  readonly run_ats: readonly string[];
+  readonly task_ids: readonly number[];
   readonly limit: number;
 }
-export interface ClaimByIdRow {
-  readonly token: Buffer;
+export interface ClaimTasksRow {
   readonly lease_no: number;
+  readonly token: Buffer;
   readonly task_id: number;
   readonly attempt: number;
+  readonly public_id: string;
+  readonly payload: unknown;
+  readonly job_id: number;
+  readonly dag_version_id: number;
+  readonly plain: boolean;
+  readonly limited: boolean;
+  readonly run_public_id: string | null;
+  readonly onward: unknown;
+  readonly waited_ms: number | null;
 }
-export const claimById: Statement<ClaimByIdParams, ClaimByIdRow> = {
-  name: "claimById",
-  params: ["session_public_id", "queue_id", "task_public_ids", "limit"],
-  text: "with session as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share\n), live as materialized (\n  select session_id from session where expires_at > clock_timestamp()\n), taken as (\n  delete from ready where ctid = any (array(\n    select r.ctid\n      from tasks t join ready r on r.task_id = t.task_id\n     where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)\n     order by r.priority, r.run_at, r.task_id\n     limit $4\n       for update of r skip locked))\n  returning task_id, queue_id, priority, attempt, failures, lease_losses\n), numbered as (\n  select taken.*, nextval('lease_numbers') as lease_no from taken\n)\ninsert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)\nselect int8send(n.lease_no) || uuid_send(gen_random_uuid()), n.lease_no, n.task_id, (select session_id from live), n.queue_id,\n       n.priority, n.attempt + 1, n.failures, n.lease_losses,\n       clock_timestamp() + (select t.timeout_ms + 10000 from tasks t where t.task_id = n.task_id) * interval '1 ms'\n  from numbered n\nreturning token, lease_no, task_id, attempt",
+export const claimTasks: Statement<ClaimTasksParams, ClaimTasksRow> = {
+  name: "claimTasks",
+  params: ["session_public_id", "queue_id", "task_public_ids", "priorities", "run_ats", "task_ids", "limit"],
+  text: "with session as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share\n), live as materialized (\n  select session_id from session where expires_at > clock_timestamp()\n), named as (\n  delete from ready where ctid = any (array(\n    select r.ctid\n      from tasks t join ready r on r.task_id = t.task_id\n     where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)\n     order by r.priority, r.run_at, r.task_id\n     limit $7\n       for update of r skip locked))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), next as (\n  delete from ready where ctid = any (array(\n    select n.ctid\n      from unnest($4::smallint[], $5::text[], $6::bigint[]) as p (priority, run_at, task_id)\n     cross join lateral (\n       select r.ctid\n         from ready r\n        where r.queue_id = $2 and r.priority = p.priority and (r.run_at, r.task_id) >= (p.run_at::timestamptz, p.task_id) and r.run_at <= now()\n        order by r.run_at, r.task_id\n        limit $7\n          for update skip locked) n\n     where exists (select 1 from live)\n     limit greatest($7 - (select count(*) from named), 0)))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), claimed as materialized (\n  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, nextval('lease_numbers') as lease_no,\n         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain\n    from (select * from named union all select * from next) c\n    join tasks t on t.task_id = c.task_id\n), proven as materialized (\n  select c.*, int8send(c.lease_no) || uuid_send(gen_random_uuid()) as token from claimed c\n), leased as (\n  insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)\n  select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,\n         clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'\n    from proven\n)\nselect p.lease_no, p.token, p.task_id, p.attempt, p.public_id, p.payload, p.job_id, p.dag_version_id, p.plain, p.limited,\n       (select r.public_id from runs r where r.run_id = p.run_id) as run_public_id,\n       case when p.lease_no = (select min(lease_no) from proven)\n            then (select json_agg(json_build_array(o.priority, o.run_at::text, o.task_id))\n                    from (select distinct on (priority) priority, run_at, task_id from next order by priority, run_at desc, task_id desc) o)\n       end as onward,\n       case when p.lease_no = (select min(lease_no) from proven)\n            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from proven)\n       end as waited_ms\n  from proven p",
 };
 
-export interface ClaimNextParams {
-  readonly session_public_id: string;
+export interface FirstReadyParams {
   readonly queue_id: number;
-  readonly limit: number;
 }
-export interface ClaimNextRow {
-  readonly token: Buffer;
-  readonly lease_no: number;
+export interface FirstReadyRow {
+  readonly priority: number;
+  readonly run_at: string;
   readonly task_id: number;
-  readonly attempt: number;
 }
-export const claimNext: Statement<ClaimNextParams, ClaimNextRow> = {
-  name: "claimNext",
-  params: ["session_public_id", "queue_id", "limit"],
-  text: "with session as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share\n), live as materialized (\n  select session_id from session where expires_at > clock_timestamp()\n), taken as (\n  delete from ready where ctid = any (array(\n    select r.ctid\n      from ready r\n     where r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)\n     order by r.priority, r.run_at, r.task_id\n     limit $3\n       for update skip locked))\n  returning task_id, queue_id, priority, attempt, failures, lease_losses\n), numbered as (\n  select taken.*, nextval('lease_numbers') as lease_no from taken\n)\ninsert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, deadline)\nselect int8send(n.lease_no) || uuid_send(gen_random_uuid()), n.lease_no, n.task_id, (select session_id from live), n.queue_id,\n       n.priority, n.attempt + 1, n.failures, n.lease_losses,\n       clock_timestamp() + (select t.timeout_ms + 10000 from tasks t where t.task_id = n.task_id) * interval '1 ms'\n  from numbered n\nreturning token, lease_no, task_id, attempt",
+export const firstReady: Statement<FirstReadyParams, FirstReadyRow> = {
+  name: "firstReady",
+  params: ["queue_id"],
+  text: "with recursive first as (\n  (select priority, run_at, task_id from ready where queue_id = $1 order by priority, run_at, task_id limit 1)\n  union all\n  select n.priority, n.run_at, n.task_id\n    from first f\n   cross join lateral (\n     select r.priority, r.run_at, r.task_id from ready r\n      where r.queue_id = $1 and r.priority > f.priority\n      order by r.priority, r.run_at, r.task_id limit 1) n\n)\nselect priority::int as priority, run_at::text as run_at, task_id from first",
+};
+
+export interface JobsOfVersionsParams {
+  readonly dag_version_ids: readonly number[];
+  readonly job_ids: readonly number[];
+}
+export interface JobsOfVersionsRow {
+  readonly dag_version_id: number;
+  readonly job_id: number;
+  readonly dag: string;
+  readonly definition: unknown;
+  readonly timeout_ms: number;
+}
+export const jobsOfVersions: Statement<JobsOfVersionsParams, JobsOfVersionsRow> = {
+  name: "jobsOfVersions",
+  params: ["dag_version_ids", "job_ids"],
+  text: "select jv.dag_version_id, jv.job_id, d.name as dag, jv.definition, jv.timeout_ms\n  from unnest($1::bigint[], $2::bigint[]) as w (dag_version_id, job_id)\n  join job_versions jv on jv.dag_version_id = w.dag_version_id and jv.job_id = w.job_id\n  join dag_versions v on v.dag_version_id = jv.dag_version_id\n  join dags d on d.dag_id = v.dag_id",
 };
 
 export interface SessionIsLiveParams {
@@ -238,7 +338,7 @@ export type AddJobVersionsRow = Readonly<Record<never, never>>;
 export const addJobVersions: Statement<AddJobVersionsParams, AddJobVersionsRow> = {
   name: "addJobVersions",
   params: ["dag_version_id", "org_id", "jobs"],
-  text: "insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors)\nselect $1, j.job_id, $2, j.queue_id, j.definition, j.failures_max, j.timeout_ms, array(select json_array_elements_text(j.ancestors)::bigint)\n  from json_to_recordset($3::json) as j (job_id bigint, queue_id int, definition json, failures_max int, timeout_ms bigint, ancestors json)",
+  text: "insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors, max_concurrency, tracked)\nselect $1, j.job_id, $2, j.queue_id, j.definition, j.failures_max, j.timeout_ms, array(select json_array_elements_text(j.ancestors)::bigint),\n       j.max_concurrency, j.tracked\n  from json_to_recordset($3::json) as j (job_id bigint, queue_id int, definition json, failures_max int, timeout_ms bigint, ancestors json,\n       max_concurrency int, tracked boolean)",
 };
 
 export interface AddJobInputsParams {
@@ -475,6 +575,18 @@ export const commitsOfGeneration: Statement<CommitsOfGenerationParams, CommitsOf
   text: "select c.commit_no, g.number, c.kind, c.committed_at, c.row_count, c.byte_count, c.file_count, t.public_id as task_public_id, c.lease_no, v.content_sha256,\n       coalesce((select json_agg(json_build_object('dataset', d.name, 'generation', ig.number, 'commit', ai.commit_no) order by d.name)\n                   from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets d on d.dataset_id = ig.dataset_id\n                  where ai.lease_no = c.lease_no), '[]'::json) as inputs\n  from commits c\n  join generations g on g.generation_id = c.generation_id\n  join tasks t on t.task_id = c.task_id\n  join dag_versions v on v.dag_version_id = c.dag_version_id\n where c.generation_id = $1\n order by c.commit_no desc\n limit $2",
 };
 
+export interface AddHistoryPartitionsParams {
+  readonly ahead: number;
+}
+export interface AddHistoryPartitionsRow {
+  readonly made: number;
+}
+export const addHistoryPartitions: Statement<AddHistoryPartitionsParams, AddHistoryPartitionsRow> = {
+  name: "addHistoryPartitions",
+  params: ["ahead"],
+  text: "select add_history_partitions($1) as made",
+};
+
 export interface LockLeasesParams {
   readonly tokens: readonly Buffer[];
 }
@@ -497,12 +609,69 @@ export interface LockLeasesRow {
   readonly failures_max: number;
   readonly lease_losses_max: number;
   readonly output_partition: string | null;
+  readonly limited: boolean;
   readonly live: boolean;
 }
 export const lockLeases: Statement<LockLeasesParams, LockLeasesRow> = {
   name: "lockLeases",
   params: ["tokens"],
-  text: "with held as materialized (\n  select * from leases where token = any ($1::bytea[]) order by lease_no for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n)\nselect h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.queue_id, h.priority, h.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,\n       (h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live\n  from held h\n  join session s on s.session_id = h.session_id\n  join tasks t on t.task_id = h.task_id\n order by h.lease_no",
+  text: "with held as materialized (\n  select * from leases where token = any ($1::bytea[]) order by lease_no for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n)\nselect h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.queue_id, h.priority, h.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,\n       (h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live\n  from held h\n  join session s on s.session_id = h.session_id\n  join tasks t on t.task_id = h.task_id\n order by h.lease_no",
+};
+
+export interface CompletePlainParams {
+  readonly tokens: readonly Buffer[];
+}
+export interface CompletePlainRow {
+  readonly lease_nos: readonly number[];
+}
+export const completePlain: Statement<CompletePlainParams, CompletePlainRow> = {
+  name: "completePlain",
+  params: ["tokens"],
+  text: "with held as materialized (\n  select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n), judged as materialized (\n  select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker\n    from held h\n    join session s on s.session_id = h.session_id\n   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), ended as (\n  delete from leases where ctid = any (array(select place from judged))\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)\n  select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses)\n  select task_id, 'completed', attempt, failures, lease_losses from judged\n)\nselect coalesce(array_agg(lease_no), '{}') as lease_nos from judged",
+};
+
+export interface StartAttemptsParams {
+  readonly tokens: readonly Buffer[];
+  readonly nonces: readonly string[];
+}
+export interface StartAttemptsRow {
+  readonly token: Buffer;
+  readonly bound: boolean;
+}
+export const startAttempts: Statement<StartAttemptsParams, StartAttemptsRow> = {
+  name: "startAttempts",
+  params: ["tokens", "nonces"],
+  text: "with held as materialized (\n  select l.token, l.lease_no, l.task_id, l.session_id, l.deadline, l.nonce\n    from leases l where l.token = any ($1::bytea[]) order by l.token for update\n), session as materialized (\n  select session_id, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n), judged as materialized (\n  select h.token, h.task_id, w.nonce, h.nonce is null as first, h.nonce is null or h.nonce = w.nonce as bound\n    from held h\n    join session s on s.session_id = h.session_id\n    join unnest($1::bytea[], $2::uuid[]) as w (token, nonce) on w.token = h.token\n   where h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), started as (\n  update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'\n    from judged j join tasks t on t.task_id = j.task_id\n   where l.token = j.token and j.first\n)\nselect token, bound from judged",
+};
+
+export interface LockLeasesOfTasksParams {
+  readonly task_ids: readonly number[];
+}
+export interface LockLeasesOfTasksRow {
+  readonly token: Buffer;
+  readonly lease_no: number;
+  readonly task_id: number;
+  readonly attempt: number;
+  readonly failures: number;
+  readonly lease_losses: number;
+  readonly queue_id: number;
+  readonly priority: number;
+  readonly claimed_at: Date;
+  readonly worker: string;
+  readonly public_id: string;
+  readonly org_id: number;
+  readonly run_id: number | null;
+  readonly job_id: number;
+  readonly dag_version_id: number;
+  readonly failures_max: number;
+  readonly lease_losses_max: number;
+  readonly output_partition: string | null;
+  readonly limited: boolean;
+}
+export const lockLeasesOfTasks: Statement<LockLeasesOfTasksParams, LockLeasesOfTasksRow> = {
+  name: "lockLeasesOfTasks",
+  params: ["task_ids"],
+  text: "select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n where l.task_id = any ($1::bigint[])\n order by l.lease_no\n   for update of l",
 };
 
 export interface LockExpiredLeasesParams {
@@ -527,12 +696,13 @@ export interface LockExpiredLeasesRow {
   readonly failures_max: number;
   readonly lease_losses_max: number;
   readonly output_partition: string | null;
+  readonly limited: boolean;
   readonly past_deadline: boolean;
 }
 export const lockExpiredLeases: Statement<LockExpiredLeasesParams, LockExpiredLeasesRow> = {
   name: "lockExpiredLeases",
   params: ["limit"],
-  text: "select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition,\n       (l.deadline <= now() and s.closed_at is null) as past_deadline\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n where l.token = any (array(\n         (select o.token from leases o where o.deadline <= now() order by o.deadline limit $1)\n         union all\n         (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o\n           where c.closed_at is not null limit $1)))\n   and (l.deadline <= now() or s.closed_at is not null)\n order by l.lease_no\n limit $1\n   for update of l skip locked",
+  text: "select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,\n       (l.deadline <= now() and s.closed_at is null) as past_deadline\n  from leases l\n  join sessions s on s.session_id = l.session_id\n  join tasks t on t.task_id = l.task_id\n where l.token = any (array(\n         (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o\n           where c.closed_at is not null limit $1)\n         union all\n         (select o.token from sessions c cross join lateral (\n             select x.token from leases x where x.session_id = c.session_id and x.deadline <= now() order by x.deadline limit $1) o\n           where c.closed_at is null limit $1)))\n   and (l.deadline <= now() or s.closed_at is not null)\n order by l.lease_no\n limit $1\n   for update of l skip locked",
 };
 
 export interface EndAttemptsParams {
@@ -541,15 +711,17 @@ export interface EndAttemptsParams {
   readonly outcomes: string;
   readonly again: string;
   readonly freed_task_ids: readonly number[];
+  readonly freed_slot_task_ids: readonly number[];
   readonly wakeups: string;
 }
 export interface EndAttemptsRow {
   readonly ended: number;
+  readonly wakeups: unknown;
 }
 export const endAttempts: Statement<EndAttemptsParams, EndAttemptsRow> = {
   name: "endAttempts",
-  params: ["tokens", "history", "outcomes", "again", "freed_task_ids", "wakeups"],
-  text: "with ended as (\n  delete from leases where token = any ($1::bytea[]) returning lease_no\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token_sha256, call_sha256, answer, error, started_at)\n  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token_sha256, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at\n    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token_sha256 text,\n         call_sha256 text, answer json, error json, started_at timestamptz)\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, error)\n  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.error\n    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, error json)\n), again as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)\n  select a.task_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms', a.attempt, a.failures, a.lease_losses\n    from json_to_recordset($4::json) as a (task_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int, lease_losses int)\n), freed as (\n  delete from live_outputs where task_id = any ($5::bigint[])\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + w.delay_ms * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)\n    from json_to_recordset($6::json) as w (queue_id int, delay_ms bigint, task_ids json)\n)\nselect count(*)::int as ended from ended",
+  params: ["tokens", "history", "outcomes", "again", "freed_task_ids", "freed_slot_task_ids", "wakeups"],
+  text: "with ended as (\n  delete from leases where token = any ($1::bytea[]) returning lease_no\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at)\n  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at\n    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token text,\n         call_sha256 text, answer json, error json, started_at timestamptz)\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, error)\n  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.error\n    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, error json)\n), again as materialized (\n  select a.task_id, a.job_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms' as run_at, a.attempt, a.failures, a.lease_losses, a.limited\n    from json_to_recordset($4::json) as a (task_id bigint, job_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int,\n         lease_losses int, limited boolean)\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, queue_id, priority, run_at, attempt, failures, lease_losses from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, job_id, priority, run_at, attempt, failures, lease_losses from again where limited\n), freed as (\n  delete from live_outputs where task_id = any ($5::bigint[])\n), vacated as (\n  delete from job_slots where task_id = any ($6::bigint[])\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + greatest(w.delay_ms, 500) * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)\n    from json_to_recordset($7::json) as w (queue_id int, delay_ms bigint, task_ids json)\n  returning outbox_id, due_at, queue_id, task_ids\n)\nselect (select count(*)::int from ended) as ended,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))\n                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups",
 };
 
 export interface FindAttemptsParams {
@@ -558,14 +730,50 @@ export interface FindAttemptsParams {
 export interface FindAttemptsRow {
   readonly lease_no: number;
   readonly state: string;
-  readonly token_sha256: Buffer;
+  readonly token: Buffer;
   readonly call_sha256: Buffer | null;
   readonly answer: unknown;
 }
 export const findAttempts: Statement<FindAttemptsParams, FindAttemptsRow> = {
   name: "findAttempts",
   params: ["lease_nos"],
-  text: "select a.lease_no, a.state, a.token_sha256, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[])",
+  text: "select a.lease_no, a.state, a.token, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[])",
+};
+
+export interface AdmitWaitingParams {
+  readonly job_ids: readonly number[];
+}
+export interface AdmitWaitingRow {
+  readonly admitted: number;
+  readonly wakeups: unknown;
+}
+export const admitWaiting: Statement<AdmitWaitingParams, AdmitWaitingRow> = {
+  name: "admitWaiting",
+  params: ["job_ids"],
+  text: "with limits as materialized (\n  select j.job_id,\n         coalesce((select coalesce(jv.max_concurrency, 1000000000) from job_versions jv join dags d on d.dag_id = j.dag_id\n                    where jv.job_id = j.job_id order by (jv.dag_version_id = d.current_version_id) desc, jv.dag_version_id desc limit 1), 1)\n           - (select count(*) from job_slots s where s.job_id = j.job_id) as free\n    from jobs j where j.job_id = any ($1::bigint[])\n), picked as materialized (\n  select w.task_id, w.job_id, w.priority, w.run_at, w.attempt, w.failures, w.lease_losses, t.queue_id, t.public_id\n    from limits l\n   cross join lateral (\n     select * from waiting x where x.job_id = l.job_id and x.run_at <= clock_timestamp()\n      order by x.priority, x.run_at, x.task_id limit least(greatest(l.free, 0), 1000)) w\n    join tasks t on t.task_id = w.task_id\n), left_waiting as (\n  delete from waiting where task_id = any (array(select task_id from picked))\n), slots as (\n  insert into job_slots (task_id, job_id) select task_id, job_id from picked\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, queue_id, priority, clock_timestamp(), attempt, failures, lease_losses from picked\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', queue_id, array_agg(public_id)\n    from (select queue_id, public_id, (row_number() over (partition by queue_id) - 1) / 1000 as part from picked) p\n   group by queue_id, part\n  returning outbox_id, queue_id, task_ids\n)\nselect (select count(*)::int from picked) as admitted,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
+};
+
+export interface JobsWithWaitingParams {
+  readonly limit: number;
+}
+export interface JobsWithWaitingRow {
+  readonly job_id: number;
+}
+export const jobsWithWaiting: Statement<JobsWithWaitingParams, JobsWithWaitingRow> = {
+  name: "jobsWithWaiting",
+  params: ["limit"],
+  text: "with recursive job as (\n  (select job_id from waiting order by job_id limit 1)\n  union all\n  select n.job_id from job cross join lateral (select w.job_id from waiting w where w.job_id > job.job_id order by w.job_id limit 1) n\n)\nselect job_id from job limit $1",
+};
+
+export type StrayedSlotsParams = Readonly<Record<never, never>>;
+export interface StrayedSlotsRow {
+  readonly task_id: number;
+  readonly job_id: number;
+}
+export const strayedSlots: Statement<StrayedSlotsParams, StrayedSlotsRow> = {
+  name: "strayedSlots",
+  params: [],
+  text: "select s.task_id, s.job_id from job_slots s\n where not exists (select 1 from ready r where r.task_id = s.task_id) and not exists (select 1 from leases l where l.task_id = s.task_id)",
 };
 
 export interface TryOutboxLockParams {
@@ -679,6 +887,7 @@ export interface OpenSessionParams {
   readonly worker: string;
   readonly host: string;
   readonly pid: number;
+  readonly slots: number;
   readonly ttl_ms: number;
 }
 export interface OpenSessionRow {
@@ -686,8 +895,8 @@ export interface OpenSessionRow {
 }
 export const openSession: Statement<OpenSessionParams, OpenSessionRow> = {
   name: "openSession",
-  params: ["public_id", "worker", "host", "pid", "ttl_ms"],
-  text: "insert into sessions (public_id, worker, host, pid, expires_at)\nvalues ($1, $2, $3, $4, clock_timestamp() + $5::bigint * interval '1 ms')\nreturning session_id",
+  params: ["public_id", "worker", "host", "pid", "slots", "ttl_ms"],
+  text: "insert into sessions (public_id, worker, host, pid, slots, expires_at)\nvalues ($1, $2, $3, $4, $5, clock_timestamp() + $6::bigint * interval '1 ms')\nreturning session_id",
 };
 
 export interface BeatSessionParams {
@@ -703,16 +912,17 @@ export const beatSession: Statement<BeatSessionParams, BeatSessionRow> = {
   text: "with held as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for no key update\n)\nupdate sessions s set expires_at = clock_timestamp() + $2::bigint * interval '1 ms'\n  from held\n where s.session_id = held.session_id and held.expires_at > clock_timestamp()\nreturning s.session_id",
 };
 
-export interface LeasesOfSessionParams {
+export interface LiveLeasesParams {
   readonly session_id: number;
+  readonly lease_nos: readonly number[];
 }
-export interface LeasesOfSessionRow {
+export interface LiveLeasesRow {
   readonly lease_no: number;
 }
-export const leasesOfSession: Statement<LeasesOfSessionParams, LeasesOfSessionRow> = {
-  name: "leasesOfSession",
-  params: ["session_id"],
-  text: "select lease_no from leases where session_id = $1 and deadline > clock_timestamp()",
+export const liveLeases: Statement<LiveLeasesParams, LiveLeasesRow> = {
+  name: "liveLeases",
+  params: ["session_id", "lease_nos"],
+  text: "select l.lease_no\n  from unnest($2::bigint[]) as n (lease_no)\n cross join lateral (\n   select x.lease_no from leases x\n    where x.token >= int8send(n.lease_no) and x.token < int8send(n.lease_no + 1) and x.session_id = $1 and x.deadline > clock_timestamp()) l",
 };
 
 export interface SaveProgressParams {
@@ -725,7 +935,7 @@ export interface SaveProgressRow {
 export const saveProgress: Statement<SaveProgressParams, SaveProgressRow> = {
   name: "saveProgress",
   params: ["session_id", "progress"],
-  text: "update leases l set progress = p.progress\n  from json_to_recordset($2::json) as p (lease_no bigint, progress json)\n where l.session_id = $1 and l.lease_no = p.lease_no\nreturning l.lease_no",
+  text: "update leases l set progress = p.progress\n  from json_to_recordset($2::json) as p (lease_no bigint, progress json)\n where l.token >= int8send(p.lease_no) and l.token < int8send(p.lease_no + 1) and l.session_id = $1\nreturning l.lease_no",
 };
 
 export interface CloseSessionParams {
@@ -814,11 +1024,12 @@ export interface FindJobsRow {
   readonly failures_max: number;
   readonly timeout_ms: number;
   readonly tracked: boolean;
+  readonly limited: boolean;
 }
 export const findJobs: Statement<FindJobsParams, FindJobsRow> = {
   name: "findJobs",
   params: ["org_id", "dags", "jobs"],
-  text: "select d.name as dag, j.name as job, j.job_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms,\n       exists (select 1 from job_outputs jo where jo.dag_version_id = jv.dag_version_id and jo.job_id = jv.job_id)\n         or exists (select 1 from job_inputs ji where ji.dag_version_id = jv.dag_version_id and ji.job_id = jv.job_id) as tracked\n  from (select distinct * from unnest($2::text[], $3::text[]) as w (dag, job)) w\n  join dags d on d.org_id = $1 and d.name = w.dag\n  join jobs j on j.dag_id = d.dag_id and j.name = w.job\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = j.job_id",
+  text: "select d.name as dag, j.name as job, j.job_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.tracked,\n       jv.max_concurrency is not null as limited\n  from (select distinct * from unnest($2::text[], $3::text[]) as w (dag, job)) w\n  join dags d on d.org_id = $1 and d.name = w.dag\n  join jobs j on j.dag_id = d.dag_id and j.name = w.job\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = j.job_id",
 };
 
 export interface LockJobsParams {
@@ -884,17 +1095,37 @@ export const dropTaskKeys: Statement<DropTaskKeysParams, DropTaskKeysRow> = {
   text: "delete from task_keys where job_id = any ($2::bigint[]) and task_public_id = any ($1::uuid[])",
 };
 
+export interface CreatePlainTasksParams {
+  readonly org_id: number;
+  readonly dags: readonly string[];
+  readonly jobs: readonly string[];
+  readonly lease_losses_max: number;
+  readonly public_ids: readonly string[];
+  readonly job_places: readonly number[];
+  readonly priorities: readonly number[];
+  readonly run_ats: readonly string[];
+  readonly payloads: string;
+}
+export interface CreatePlainTasksRow {
+  readonly places: readonly number[];
+  readonly wakeups: unknown;
+}
+export const createPlainTasks: Statement<CreatePlainTasksParams, CreatePlainTasksRow> = {
+  name: "createPlainTasks",
+  params: ["org_id", "dags", "jobs", "lease_losses_max", "public_ids", "job_places", "priorities", "run_ats", "payloads"],
+  text: "with job as materialized (\n  select w.place, j.job_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms\n    from unnest($2::text[], $3::text[]) with ordinality as w (dag, job, place)\n    join dags d on d.org_id = $1 and d.name = w.dag\n    join jobs j on j.dag_id = d.dag_id and j.name = w.job\n    join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = j.job_id\n   where not jv.tracked and jv.max_concurrency is null\n), created as (\n  insert into tasks (public_id, org_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, payload)\n  select n.public_id, $1, j.job_id, j.dag_version_id, j.queue_id, n.priority, j.failures_max, $4, j.timeout_ms, coalesce(nullif(n.run_at, '')::timestamptz, now()), n.payload\n    from rows from (unnest($5::uuid[]), unnest($6::int[]), unnest($7::smallint[]), unnest($8::text[]), json_array_elements($9::json))\n         as n (public_id, place, priority, run_at, payload)\n    join job j on j.place = n.place\n  returning task_id, public_id, queue_id, priority, run_at\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', greatest(run_at, clock_timestamp() + interval '500 ms'), queue_id, array_agg(public_id)\n    from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created) c\n   group by run_at, queue_id, part\n  returning outbox_id, due_at, queue_id, task_ids\n)\nselect (select coalesce(array_agg(place::int), '{}') from job) as places,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))\n                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups",
+};
+
 export interface CreateTasksParams {
   readonly tasks: string;
 }
 export interface CreateTasksRow {
-  readonly task_id: number;
-  readonly public_id: string;
+  readonly wakeups: unknown;
 }
 export const createTasks: Statement<CreateTasksParams, CreateTasksRow> = {
   name: "createTasks",
   params: ["tasks"],
-  text: "with created as (\n  insert into tasks (public_id, org_id, run_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, output_partition, payload)\n  select n.public_id, n.org_id, n.run_id, n.job_id, n.dag_version_id, n.queue_id, n.priority, n.failures_max, n.lease_losses_max, n.timeout_ms,\n         coalesce(n.run_at, now()), n.output_partition, n.payload\n    from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,\n         priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json)\n  returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from created where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', run_at, queue_id, array_agg(public_id)\n    from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created) c\n   group by run_at, queue_id, part\n)\nselect task_id, public_id from created",
+  text: "with created as (\n  insert into tasks (public_id, org_id, run_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max, timeout_ms, run_at, output_partition, payload, limited)\n  select n.public_id, n.org_id, n.run_id, n.job_id, n.dag_version_id, n.queue_id, n.priority, n.failures_max, n.lease_losses_max, n.timeout_ms,\n         coalesce(n.run_at, now()), n.output_partition, n.payload, n.limited\n    from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,\n         priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json, limited boolean)\n  returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition, limited\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at) select task_id, job_id, priority, run_at from created where limited\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from created where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', greatest(run_at, clock_timestamp() + interval '500 ms'), queue_id, array_agg(public_id)\n    from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created where not limited) c\n   group by run_at, queue_id, part\n  returning outbox_id, due_at, queue_id, task_ids\n)\nselect coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))\n                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups",
 };
 
 export interface CreateRunParams {
@@ -961,6 +1192,7 @@ export interface TasksOfRunRow {
   readonly lease_losses: number;
   readonly priority: number;
   readonly run_at: Date | null;
+  readonly waiting_for: string | null;
   readonly created_at: Date;
   readonly claimed_at: Date | null;
   readonly last_started_at: Date | null;
@@ -974,18 +1206,116 @@ export interface TasksOfRunRow {
 export const tasksOfRun: Statement<TasksOfRunParams, TasksOfRunRow> = {
   name: "tasksOfRun",
   params: ["run_id"],
-  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, job_id\n  from task_details where run_id = $1 order by task_id",
+  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, job_id\n  from task_details where run_id = $1 order by task_id",
 };
 
-export interface ListTasksParams {
+export interface JobIdsByNameParams {
   readonly org_id: number;
-  readonly state: string | null;
   readonly dag: string | null;
   readonly job: string | null;
-  readonly before_task_id: number | null;
+}
+export interface JobIdsByNameRow {
+  readonly job_id: number;
+}
+export const jobIdsByName: Statement<JobIdsByNameParams, JobIdsByNameRow> = {
+  name: "jobIdsByName",
+  params: ["org_id", "dag", "job"],
+  text: "select j.job_id from jobs j join dags d on d.dag_id = j.dag_id\n where d.org_id = $1 and ($2::text is null or d.name = $2) and ($3::text is null or j.name = $3)",
+};
+
+export interface PageOfTasksParams {
+  readonly org_id: number;
+  readonly before_task_id: number;
   readonly limit: number;
 }
-export interface ListTasksRow {
+export interface PageOfTasksRow {
+  readonly task_id: number;
+}
+export const pageOfTasks: Statement<PageOfTasksParams, PageOfTasksRow> = {
+  name: "pageOfTasks",
+  params: ["org_id", "before_task_id", "limit"],
+  text: "select task_id from tasks where org_id = $1 and task_id < $2 order by task_id desc limit $3",
+};
+
+export interface PageOfJobsParams {
+  readonly job_ids: readonly number[];
+  readonly before_task_id: number;
+  readonly limit: number;
+}
+export interface PageOfJobsRow {
+  readonly task_id: number;
+}
+export const pageOfJobs: Statement<PageOfJobsParams, PageOfJobsRow> = {
+  name: "pageOfJobs",
+  params: ["job_ids", "before_task_id", "limit"],
+  text: "select t.task_id\n  from unnest($1::bigint[]) as j (job_id)\n cross join lateral (select x.task_id from tasks x where x.job_id = j.job_id and x.task_id < $2 order by x.task_id desc limit $3) t\n order by t.task_id desc limit $3",
+};
+
+export interface PageOfQueuedParams {
+  readonly org_id: number;
+  readonly job_ids: readonly number[] | null;
+  readonly before_task_id: number;
+  readonly limit: number;
+}
+export interface PageOfQueuedRow {
+  readonly task_id: number;
+}
+export const pageOfQueued: Statement<PageOfQueuedParams, PageOfQueuedRow> = {
+  name: "pageOfQueued",
+  params: ["org_id", "job_ids", "before_task_id", "limit"],
+  text: "select t.task_id\n  from ((select r.task_id from ready r join tasks t on t.task_id = r.task_id\n          where r.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by r.task_id desc limit $4)\n        union all\n        (select w.task_id from waiting w join tasks t on t.task_id = w.task_id\n          where w.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by w.task_id desc limit $4)) t\n order by t.task_id desc limit $4",
+};
+
+export interface PageOfRunningParams {
+  readonly org_id: number;
+  readonly job_ids: readonly number[] | null;
+  readonly before_task_id: number;
+  readonly limit: number;
+}
+export interface PageOfRunningRow {
+  readonly task_id: number;
+}
+export const pageOfRunning: Statement<PageOfRunningParams, PageOfRunningRow> = {
+  name: "pageOfRunning",
+  params: ["org_id", "job_ids", "before_task_id", "limit"],
+  text: "select l.task_id from leases l join tasks t on t.task_id = l.task_id\n where l.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by l.task_id desc limit $4",
+};
+
+export interface PageOfUnfinishedParams {
+  readonly org_id: number;
+  readonly state: string;
+  readonly job_ids: readonly number[] | null;
+  readonly before_task_id: number;
+  readonly limit: number;
+}
+export interface PageOfUnfinishedRow {
+  readonly task_id: number;
+}
+export const pageOfUnfinished: Statement<PageOfUnfinishedParams, PageOfUnfinishedRow> = {
+  name: "pageOfUnfinished",
+  params: ["org_id", "state", "job_ids", "before_task_id", "limit"],
+  text: "select o.task_id from outcomes o join tasks t on t.task_id = o.task_id\n where o.state = $2 and o.state <> 'completed' and o.task_id < $4 and t.org_id = $1 and ($3::bigint[] is null or t.job_id = any ($3::bigint[]))\n order by o.task_id desc limit $5",
+};
+
+export interface PageOfCompletedParams {
+  readonly org_id: number;
+  readonly job_ids: readonly number[] | null;
+  readonly before_task_id: number;
+  readonly limit: number;
+}
+export interface PageOfCompletedRow {
+  readonly task_id: number;
+}
+export const pageOfCompleted: Statement<PageOfCompletedParams, PageOfCompletedRow> = {
+  name: "pageOfCompleted",
+  params: ["org_id", "job_ids", "before_task_id", "limit"],
+  text: "select t.task_id from tasks t\n where t.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[]))\n   and exists (select 1 from outcomes o where o.task_id = t.task_id and o.state = 'completed')\n order by t.task_id desc limit $4",
+};
+
+export interface TasksByIdsParams {
+  readonly task_ids: readonly number[];
+}
+export interface TasksByIdsRow {
   readonly task_id: number;
   readonly public_id: string;
   readonly dag: string;
@@ -999,6 +1329,7 @@ export interface ListTasksRow {
   readonly lease_losses: number;
   readonly priority: number;
   readonly run_at: Date | null;
+  readonly waiting_for: string | null;
   readonly created_at: Date;
   readonly claimed_at: Date | null;
   readonly last_started_at: Date | null;
@@ -1008,10 +1339,10 @@ export interface ListTasksRow {
   readonly error: unknown;
   readonly commits: unknown;
 }
-export const listTasks: Statement<ListTasksParams, ListTasksRow> = {
-  name: "listTasks",
-  params: ["org_id", "state", "dag", "job", "before_task_id", "limit"],
-  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits\n  from task_details\n where org_id = $1\n   and ($2::text is null or state = $2)\n   and ($3::text is null or dag = $3)\n   and ($4::text is null or job = $4)\n   and ($5::bigint is null or task_id < $5)\n order by task_id desc\n limit $6",
+export const tasksByIds: Statement<TasksByIdsParams, TasksByIdsRow> = {
+  name: "tasksByIds",
+  params: ["task_ids"],
+  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits\n  from task_details where task_id = any ($1::bigint[]) order by task_id desc",
 };
 
 export interface FindTaskParams {
@@ -1032,6 +1363,7 @@ export interface FindTaskRow {
   readonly lease_losses: number;
   readonly priority: number;
   readonly run_at: Date | null;
+  readonly waiting_for: string | null;
   readonly created_at: Date;
   readonly claimed_at: Date | null;
   readonly last_started_at: Date | null;
@@ -1044,7 +1376,7 @@ export interface FindTaskRow {
 export const findTask: Statement<FindTaskParams, FindTaskRow> = {
   name: "findTask",
   params: ["org_id", "public_id"],
-  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits\n  from task_details where org_id = $1 and public_id = $2",
+  text: "select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,\n       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits\n  from task_details where org_id = $1 and public_id = $2",
 };
 
 export interface AttemptsOfTaskParams {
@@ -1135,11 +1467,12 @@ export interface StartableJobsRow {
   readonly queue_id: number;
   readonly failures_max: number;
   readonly timeout_ms: number;
+  readonly limited: boolean;
 }
 export const startableJobs: Statement<StartableJobsParams, StartableJobsRow> = {
   name: "startableJobs",
   params: ["job_ids"],
-  text: "select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms\n  from invalidations i\n  join jobs j on j.job_id = i.job_id\n  join dags d on d.dag_id = j.dag_id\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = i.job_id\n where i.job_id = any ($1::bigint[])\n   and not exists (select 1 from live_outputs lo where lo.job_id = i.job_id)\n   and not exists (select 1 from live_outputs lo join tasks t on t.task_id = lo.task_id\n                    where lo.job_id = any (jv.ancestors) and t.run_id = i.run_id)\n   and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id\n                    where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)\n group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms\n order by i.job_id",
+  text: "select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms,\n       jv.max_concurrency is not null as limited\n  from invalidations i\n  join jobs j on j.job_id = i.job_id\n  join dags d on d.dag_id = j.dag_id\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = i.job_id\n where i.job_id = any ($1::bigint[])\n   and not exists (select 1 from live_outputs lo where lo.job_id = i.job_id)\n   and not exists (select 1 from live_outputs lo join tasks t on t.task_id = lo.task_id\n                    where lo.job_id = any (jv.ancestors) and t.run_id = i.run_id)\n   and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id\n                    where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)\n group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency\n order by i.job_id",
 };
 
 export interface DropInvalidationsParams {

@@ -32,10 +32,12 @@ delete from invalidations i using attempt_inputs ai
 
 -- name: startableJobs
 -- params: job_ids
+-- notnull: limited
 -- Jobs that got an input and can start now: every input has a commit, no task of the job is live, and nothing upstream of
 -- it in the same run is still at work (that will commit, and start the job once instead of twice). The caller holds the
 -- job rows; whoever ends a task holds those of its descendants too, so a job is never left waiting for a task that ended.
-select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms
+select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms,
+       jv.max_concurrency is not null as limited
   from invalidations i
   join jobs j on j.job_id = i.job_id
   join dags d on d.dag_id = j.dag_id
@@ -46,7 +48,7 @@ select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, 
                     where lo.job_id = any (jv.ancestors) and t.run_id = i.run_id)
    and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id
                     where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)
- group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms
+ group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency
  order by i.job_id;
 
 -- name: dropInvalidations

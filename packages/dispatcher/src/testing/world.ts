@@ -3,18 +3,29 @@
  * makes each pass happen, and moves time by moving rows.
  */
 import { createHash } from "node:crypto";
-import type { ClaimedTask, Completion, CompletionAnswer, StagedOutput } from "@trace/contracts";
-import { Database, type Loop, silentLog } from "@trace/kit";
+import {
+  type ClaimedTask,
+  type Completion,
+  type CompletionAnswer,
+  claimedTasks,
+  type StagedOutput,
+} from "@trace/contracts";
+import { Database, type Loop, silentLog, TestRace } from "@trace/kit";
 import { freshDatabase, type TestDatabase } from "../../../../tests/setup/database.ts";
+import { Actions } from "../actions.ts";
 import { Claims } from "../claims.ts";
 import { Completions } from "../completions.ts";
 import { Datasets } from "../datasets.ts";
 import { Deploys } from "../deploys.ts";
+import { Jobs } from "../jobs.ts";
+import { Listing } from "../listing.ts";
 import { createReaper } from "../loops/reaper.ts";
 import { plannerSettings } from "../planner.ts";
 import { Runs } from "../runs.ts";
 import { Sessions } from "../sessions.ts";
+import { Starts } from "../starts.ts";
 import { Tasks } from "../tasks.ts";
+import type { WakeupRow } from "../wakeups.ts";
 import { MemoryStore } from "./fakes.ts";
 
 export const datasetsBucket = "trace-datasets";
@@ -51,6 +62,9 @@ export class World {
   readonly claims: Claims;
   readonly completions: Completions;
   readonly tasks: Tasks;
+  readonly listing: Listing;
+  readonly actions: Actions;
+  readonly starts: Starts;
   readonly deploys: Deploys;
   readonly runs: Runs;
   readonly datasets: Datasets;
@@ -59,6 +73,10 @@ export class World {
   /** How often something said that the reaper should look at once. */
   reaperNudges = 0;
   readyTold = 0;
+  /** Wake-ups that their writers would have sent. */
+  readonly wakeups: WakeupRow[] = [];
+  readonly race = new TestRace();
+  readonly random: () => number;
   readonly #database: TestDatabase;
 
   private constructor(database: TestDatabase, db: Database, orgId: number, options: WorldOptions) {
@@ -66,25 +84,33 @@ export class World {
     this.url = database.url;
     this.db = db;
     this.orgId = orgId;
+    this.random = options.random ?? (() => 0.5);
     const store = this.store.asObjectStore();
-    const onReady = () => {
+    const onReady = (wakeups: readonly WakeupRow[]) => {
       this.readyTold += 1;
+      this.wakeups.push(...wakeups);
     };
     this.sessions = new Sessions(db, () => {
       this.reaperNudges += 1;
     });
-    this.claims = new Claims({ db, orgId, datasetsBucket });
+    // Tests move rows behind the dispatcher's back, so every claim that comes short looks at the front of the queue.
+    const watermarks = { lagMs: 0, sweepEveryMs: 0, sweepShare: 0 };
+    this.claims = new Claims({ db, orgId, datasetsBucket, jobs: new Jobs(db), race: this.race, watermarks });
     this.completions = new Completions({
       db,
       store,
       datasetsBucket,
-      random: options.random ?? (() => 0.5),
+      random: this.random,
       log: silentLog(),
       events: { onReady, onEnded: () => undefined, onRefused: () => undefined },
+      race: this.race,
     });
-    this.tasks = new Tasks(db, onReady);
-    this.deploys = new Deploys(db);
-    this.runs = new Runs(db, this.tasks, onReady);
+    this.tasks = new Tasks(db, { onReady, onAdded: (priorities, early) => this.claims.added(priorities, early) });
+    this.listing = new Listing(db);
+    this.actions = new Actions({ db, random: this.random, race: this.race, onReady, onCanceled: () => undefined });
+    this.starts = new Starts(db);
+    this.deploys = new Deploys(db, onReady);
+    this.runs = new Runs(db, this.tasks);
     this.datasets = new Datasets({ db, store, datasetsBucket, clock: { nowMs: () => 0 } });
   }
 
@@ -108,7 +134,7 @@ export class World {
 
   /** Forgets all work and all data; what is deployed stays. */
   async clear(): Promise<void> {
-    await this.db.raw(`truncate tasks, ready, leases, attempts, outcomes, live_outputs, task_keys, outbox, outbox_tries,
+    await this.db.raw(`truncate tasks, ready, waiting, job_slots, audit_log, leases, attempts, outcomes, live_outputs, task_keys, outbox, outbox_tries,
       sessions, attempt_inputs, invalidations, commit_files, partitions, commits, runs restart identity cascade`);
     await this.db.raw("update generations set head_commit = 0, head_committed_at = null");
     this.store.objects.clear();
@@ -129,11 +155,11 @@ export class World {
   }
 
   async session(): Promise<string> {
-    return (await this.sessions.open({ worker: "w", host: "h", pid: 1 })).session_id;
+    return (await this.sessions.open({ worker: "w", host: "h", pid: 1, slots: 1_000 })).session_id;
   }
 
   async claim(session: string, max = 1, taskIds: readonly string[] = []): Promise<ClaimedTask[]> {
-    return (await this.claims.claim({ session_id: session, queue: "default", task_ids: taskIds, max })).tasks;
+    return claimedTasks(await this.claims.claim({ session_id: session, queue: "default", task_ids: taskIds, max }));
   }
 
   /** One task claimed in a new session. */
@@ -182,7 +208,8 @@ export class World {
   reaper(db: Database = this.db): Loop & { pass(): Promise<unknown> } {
     const loop = createReaper({
       db,
-      completions: this.completions,
+      random: this.random,
+      race: this.race,
       log: silentLog(),
       onExpired: () => undefined,
       onReady: () => undefined,
@@ -218,7 +245,7 @@ export class World {
   }
 
   task(id: string) {
-    return this.tasks.get(this.orgId, id);
+    return this.listing.get(this.orgId, id);
   }
 }
 

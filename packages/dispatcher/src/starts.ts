@@ -1,0 +1,48 @@
+/**
+ * Starts: binds an attempt that is handed on to the invocation that runs it. Messages and events that invoke may come twice;
+ * the first invocation to say its nonce has the attempt, and the others end.
+ */
+import { type ErrorRecord, TraceError, toErrorRecord } from "@trace/contracts";
+import type { Database } from "@trace/kit";
+import { stale } from "./completions.ts";
+import { decodeToken } from "./rules/token.ts";
+import { startAttempts } from "./sql/statements.gen.ts";
+
+export interface StartAnswer {
+  accepted: boolean;
+  error?: ErrorRecord;
+}
+
+function startedElsewhere(): TraceError {
+  return new TraceError("TR-3013", {
+    detail: "another invocation has started this attempt",
+    why: "an attempt runs once; the first nonce that arrived has it",
+    fix: "end this invocation; the other one goes on",
+  });
+}
+
+export class Starts {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** One answer per item, in order. */
+  async start(items: readonly { readonly lease_token: string; readonly nonce: string }[]): Promise<StartAnswer[]> {
+    // Of two items for one attempt in one call the first counts, as if it had come first.
+    const firsts = new Map(items.toReversed().map((item) => [item.lease_token, item]));
+    const first = [...firsts.values()];
+    const rows = await this.#db.query(startAttempts, {
+      tokens: first.map((item) => decodeToken(item.lease_token)),
+      nonces: first.map((item) => item.nonce),
+    });
+    const bound = new Map(rows.map((row) => [row.token.toString("base64url"), row.bound]));
+    return items.map(({ lease_token, nonce }) => {
+      const mine = bound.get(lease_token);
+      if (mine === undefined) return { accepted: false, error: toErrorRecord(stale()) };
+      if (mine && nonce === firsts.get(lease_token)?.nonce) return { accepted: true };
+      return { accepted: false, error: toErrorRecord(startedElsewhere()) };
+    });
+  }
+}
