@@ -1,0 +1,62 @@
+/** `drain`: how fast tasks that are all queued already are done by one worker process. */
+
+import { machineMs } from "../../harness/clock.ts";
+import { quietMachine } from "../../harness/gate.ts";
+import type { BenchPostgres } from "../../harness/postgres.ts";
+import {
+  type Cost,
+  costSince,
+  fillQueue,
+  mark,
+  type Side,
+  startWork,
+  stopWork,
+  untilNothingOpen,
+  warmUp,
+  workCounts,
+} from "../side.ts";
+
+export interface DrainRound {
+  readonly tasks: number;
+  readonly perSecond: number;
+  /** Creating them, in thousands. */
+  readonly fillPerSecond: number;
+  readonly cost: Cost;
+  readonly wakeupsReceived: number;
+}
+
+export interface DrainHow {
+  readonly tasks: number;
+  readonly warmupTasks: number;
+  /** Begun when the queue is full, and ended when it is empty. */
+  readonly during?: () => Promise<() => Promise<void>>;
+}
+
+/** One round of a side whose processes run. */
+export async function drainRound(side: Side, postgres: BenchPostgres, how: DrainHow): Promise<DrainRound> {
+  const { tasks } = how;
+  await warmUp(side, how.warmupTasks);
+  await side.empty();
+  const fillingMs = machineMs();
+  await fillQueue(side, tasks);
+  const fillPerSecond = tasks / ((machineMs() - fillingMs) / 1_000);
+  await side.settle();
+  await postgres.checkpoint();
+  await quietMachine();
+  const end = await how.during?.();
+  const before = await mark(side, postgres);
+  const reached = side.worker.next("reached");
+  await startWork(side, tasks);
+  await reached;
+  // Ours is over with the last accepted completion; graphile-worker's handlers end before it has deleted their jobs.
+  if (side.name !== "ours") await untilNothingOpen(side);
+  const emptyMs = machineMs();
+  const cost = await costSince(before, side, postgres);
+  const counts = await workCounts(side);
+  await stopWork(side);
+  await end?.();
+  await side.settle();
+  await side.verify(tasks);
+  const seconds = ((side.name === "ours" ? counts.lastMs : emptyMs) - counts.firstMs) / 1_000;
+  return { tasks, perSecond: tasks / seconds, fillPerSecond, cost, wakeupsReceived: counts.wakeups };
+}

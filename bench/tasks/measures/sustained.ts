@@ -1,0 +1,74 @@
+/** `sustained`: how fast tasks are done while others are created, with a bound on those outstanding. */
+import { setTimeout as pause } from "node:timers/promises";
+import { quietMachine } from "../../harness/gate.ts";
+import type { BenchPostgres } from "../../harness/postgres.ts";
+import { until } from "../../harness/until.ts";
+import { drainMaxMs, outstandingMax, sustainedWarmupMs } from "../limits.ts";
+import {
+  type Cost,
+  costSince,
+  mark,
+  type Side,
+  startWork,
+  stopWork,
+  untilNothingOpen,
+  warmUp,
+  workCounts,
+} from "../side.ts";
+
+export interface SustainedRound {
+  readonly perSecond: number;
+  readonly cost: Cost;
+  /** Tasks done in the time of `cost`. */
+  readonly tasks: number;
+  readonly wakeupsReceived: number;
+}
+
+export interface SustainedHow {
+  /** Of the producer: tasks in a call, calls in flight. */
+  readonly batch: number;
+  readonly lanes: number;
+  readonly ms: number;
+  readonly warmupTasks: number;
+  /** Begun before the first task, and ended when all are done. */
+  readonly during?: () => Promise<() => Promise<void>>;
+}
+
+/** One round of a side whose processes run. */
+export async function sustainedRound(side: Side, postgres: BenchPostgres, how: SustainedHow): Promise<SustainedRound> {
+  await warmUp(side, how.warmupTasks);
+  await side.empty();
+  await postgres.checkpoint();
+  await quietMachine();
+  const end = await how.during?.();
+  side.worker.onMessage((message) => {
+    if (message.kind === "progress") side.producer.tell({ kind: "done", done: message.done });
+  });
+  await startWork(side, Number.MAX_SAFE_INTEGER);
+  const { batch, lanes, ms } = how;
+  const produced = side.producer.ask(
+    { kind: "produce", tasks: null, batch, lanes, outstandingMax, rate: null },
+    "produced",
+  );
+  produced.catch(() => undefined); // Awaited below; what fails meanwhile is thrown there.
+  await pause(sustainedWarmupMs);
+  const before = await mark(side, postgres);
+  const first = await workCounts(side);
+  await pause(ms);
+  const last = await workCounts(side);
+  const cost = await costSince(before, side, postgres);
+  side.producer.tell({ kind: "stop" });
+  const { created } = (await produced).counts;
+  await untilDone(side, created);
+  await stopWork(side);
+  await end?.();
+  await side.settle();
+  await side.verify(created);
+  const perSecond = (last.done - first.done) / ((last.atMs - first.atMs) / 1_000);
+  return { perSecond, cost, tasks: perSecond * cost.seconds, wakeupsReceived: last.wakeups - first.wakeups };
+}
+
+async function untilDone(side: Side, created: number): Promise<void> {
+  await until("what was created is done", async () => (await workCounts(side)).done >= created, drainMaxMs, 50);
+  await untilNothingOpen(side);
+}
