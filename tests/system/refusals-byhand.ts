@@ -1,5 +1,5 @@
 /** A worker played by the test: it claims tasks of a queue of its own, which the stack's worker does not look at. */
-import type { AttemptResult, ClaimedTask, CompletionAnswer } from "@trace/contracts";
+import { type AttemptResult, type ClaimedTask, type CompletionAnswer, claimedTasks } from "@trace/contracts";
 import type { Access } from "./harness/access.ts";
 import { deploy } from "./harness/work.ts";
 
@@ -40,7 +40,7 @@ export class ByHand {
       `insert into queues (org_id, name) select org_id, $1 from orgs where name = 'main' on conflict do nothing`,
       [queue],
     );
-    const body = { worker: "by-hand", host: "test", pid: process.pid };
+    const body = { worker: "by-hand", host: "test", pid: process.pid, slots: 1 };
     return new ByHand(access, (await access.worker.openSession({ body })).session_id);
   }
 
@@ -59,8 +59,7 @@ export class ByHand {
   /** A task that is ready in the queue of the test. */
   async claimTask(taskId: string): Promise<ClaimedTask> {
     const body = { session_id: this.sessionId, queue, task_ids: [taskId], max: 1 };
-    const { tasks } = await this.#access.worker.claim({ body });
-    const [task] = tasks;
+    const [task] = claimedTasks(await this.#access.worker.claim({ body }));
     if (task?.task_id === taskId) return task;
     throw new Error(`task ${taskId} cannot be claimed`, { cause: this.#failed });
   }

@@ -2,7 +2,7 @@
  * Claims tasks for the free slots and starts them: those a wake-up names, topped up by the dispatcher with the next ones
  * of the queue. Claims go one after another, so that `max` is always what is really free.
  */
-import { batchItemsMax, type ClaimedTask } from "@trace/contracts";
+import { batchItemsMax, type ClaimedTask, claimedTasks } from "@trace/contracts";
 import { type Log, TestSignal } from "@trace/kit";
 import { isCode, mayHaveTakenEffect, type WorkerApi } from "./api.ts";
 import type { WorkerMetrics } from "./metrics.ts";
@@ -79,11 +79,12 @@ export class Claimer {
     const claimSentAtMs = timers.monotonicMs();
     try {
       const body = { session_id: session.id, queue, task_ids: taskIds.slice(0, batchItemsMax), max };
-      const { tasks, more } = await api.claim({ body }, { signal: session.signal });
+      const answer = await api.claim({ body }, { signal: session.signal });
+      const tasks = claimedTasks(answer);
       metrics.claims.inc({ result: tasks.length === 0 ? "empty" : "tasks" });
-      const answer = await this.#take(tasks, more, session, claimSentAtMs);
-      this.claimed.emit(answer);
-      return answer;
+      const claimed = await this.#take(tasks, answer.more, session, claimSentAtMs);
+      this.claimed.emit(claimed);
+      return claimed;
     } catch (error) {
       metrics.claims.inc({ result: "failed" });
       this.#failed(session, error);

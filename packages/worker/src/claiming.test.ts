@@ -22,6 +22,31 @@ describe("claiming tasks", () => {
     await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
   });
 
+  it("gives each task of a claim its own job, of which the answer has each but once", async () => {
+    const { dispatcher, operator } = await start();
+    const shared = noopJob({ durationMs: 1 });
+    const inputs = [{ dataset: "quakes", generation: 1, commit: 3 }];
+    dispatcher.add(noopJob({ durationMs: 2, timeoutMs: 7_000 }), { dag: "others", payload: { n: 1 } });
+    dispatcher.add(shared, { payload: { n: 2 }, inputs });
+    dispatcher.add(shared, { payload: { n: 3 } });
+    bench.wake([shared], { payload: { n: 0 } });
+    const runs = await Promise.all([0, 1, 2, 3].map((index) => operator.nth(index)));
+    const seen = runs.map(({ context: { task } }) => [task.payload.n, task.dag, task.job.config, task.timeout_ms]);
+    expect(seen).toEqual([
+      [0, "tests", { duration_ms: 1 }, 600_000],
+      [1, "others", { duration_ms: 2 }, 7_000],
+      [2, "tests", { duration_ms: 1 }, 600_000],
+      [3, "tests", { duration_ms: 1 }, 600_000],
+    ]);
+    expect(runs.map(({ context }) => context.task.inputs)).toEqual([[], [], inputs, []]);
+    expect(dispatcher.jobsAnswered).toEqual([2]);
+  });
+
+  it("tells the dispatcher how many tasks it runs at once", async () => {
+    const { dispatcher } = await start({ slots: 3 });
+    expect(dispatcher.workers).toMatchObject([{ worker: "bench", slots: 3 }]);
+  });
+
   it("claims no more than its free slots and asks for the next as they free, without another wake-up", async () => {
     const { dispatcher, operator } = await start({ slots: 2 });
     bench.wake(Array.from({ length: 5 }, () => noopJob()));

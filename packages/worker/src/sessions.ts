@@ -13,6 +13,8 @@ export interface WorkerIdentity {
   readonly worker: string;
   readonly host: string;
   readonly pid: number;
+  /** Tasks it runs at once: the dispatcher sends no more wake-ups than workers have slots. */
+  readonly slots: number;
 }
 
 export class SessionKeeper implements Service {

@@ -112,7 +112,7 @@ export class Worker implements Service {
     const workplace = new Workplace(config.workDir, log);
 
     this.slots = new Slots(config.slots, () => this.poller.slotFreed());
-    const identity = { worker: config.worker, host: config.host, pid: process.pid };
+    const identity = { worker: config.worker, host: config.host, pid: process.pid, slots: config.slots };
     this.sessions = new SessionKeeper({ api, timers, random, log, metrics }, identity, () => this.poller.nudge());
     this.completer = new Completer({ api, timers, random, log });
     const services: OperatorServices = {

@@ -1,6 +1,7 @@
 /** The worker's side of a dispatcher in memory, behind the real routes: sessions, leases, completions, and faults on demand. */
 import { randomBytes, randomUUID } from "node:crypto";
 import {
+  type ClaimAnswer,
   type ClaimedTask,
   type Completion,
   type CompletionAnswer,
@@ -29,9 +30,13 @@ export class FakeDispatcher implements Service {
   readonly ttlMs = 15_000;
   readonly beatMs = 5_000;
   readonly opened: string[] = [];
+  /** What each session said of its worker. */
+  readonly workers: { worker: string; slots: number }[] = [];
   readonly closed: string[] = [];
   readonly beats: { sessionId: string; leases: readonly number[]; progress: readonly { progress: Progress }[] }[] = [];
   readonly claims: { task_ids: readonly string[]; max: number }[] = [];
+  /** Jobs in each claim's answer that had tasks. */
+  readonly jobsAnswered: number[] = [];
   readonly released: string[] = [];
   /** Items of every call, those refused included. */
   readonly calls: Completion[][] = [];
@@ -64,11 +69,12 @@ export class FakeDispatcher implements Service {
       routes: workerRoutes,
       authenticate: async (token) => (token === workerToken ? true : undefined),
       handlers: {
-        openSession: async () => this.#open(),
+        openSession: async ({ body }) => this.#open(body),
         heartbeat: async ({ params, body }) => this.#beat(params.session_id, body),
         closeSession: async ({ params }) => this.#close(params.session_id),
         claim: async ({ body }) => this.#claim(body),
         release: async ({ body }) => this.#release(body.items),
+        start: () => Promise.reject(new Error("a worker runs what it claims itself")),
         complete: async ({ body }) => this.#complete(body.items),
       },
     });
@@ -137,9 +143,10 @@ export class FakeDispatcher implements Service {
     return this.journal.until(what, holds);
   }
 
-  #open() {
+  #open(worker: { worker: string; slots: number }) {
     this.before.open?.();
     const session_id = randomUUID();
+    this.workers.push(worker);
     this.opened.push(session_id);
     this.journal.note();
     return { session_id, ttl_ms: this.ttlMs, beat_ms: this.beatMs };
@@ -178,7 +185,9 @@ export class FakeDispatcher implements Service {
     });
     this.journal.note();
     this.after.claim?.();
-    return { tasks, more: this.#ready.length > 0 };
+    const answer = packed(tasks);
+    if (tasks.length > 0) this.jobsAnswered.push(answer.jobs.length);
+    return { ...answer, more: this.#ready.length > 0 };
   }
 
   #release(items: readonly { lease_token: string }[]) {
@@ -218,4 +227,20 @@ export class FakeDispatcher implements Service {
     if (lease === undefined) throw new TraceError("TR-3001", { detail: "the lease is not live" });
     return lease;
   }
+}
+
+/** As the dispatcher answers: each job once, and nothing of what a task has not. */
+function packed(tasks: readonly ClaimedTask[]): Omit<ClaimAnswer, "more"> {
+  const jobs: ClaimAnswer["jobs"] = [];
+  const packed = tasks.map(({ dag, job, timeout_ms, run_id, inputs, staging, ...task }) => {
+    const known = jobs.findIndex((one) => one.dag === dag && one.job === job && one.timeout_ms === timeout_ms);
+    return {
+      ...task,
+      job: known === -1 ? jobs.push({ dag, job, timeout_ms }) - 1 : known,
+      ...(run_id === null ? {} : { run_id }),
+      ...(inputs.length === 0 ? {} : { inputs }),
+      ...(staging.length === 0 ? {} : { staging }),
+    };
+  });
+  return { tasks: packed, jobs };
 }
