@@ -1,11 +1,20 @@
 /**
  * The log of one attempt: kept in memory up to a bound (the oldest lines go first, and a marker says how many), stored as
  * one object of JSON lines in the scratch bucket while it grows and once more at the end. Losing it never fails work.
+ * An attempt that writes nothing costs no object.
  */
 import { createHash } from "node:crypto";
 import { attemptLogBytesMax, type LogLine } from "@trace/contracts";
 import { type Clock, type Log, type ObjectStore, TestSignal } from "@trace/kit";
-import { logMessageCharsMax, logUploadEveryMs, logUploadMsMax } from "./limits.ts";
+import {
+  logMessageCharsMax,
+  logUploadBytesPerSecond,
+  logUploadEveryMs,
+  logUploadEveryMsMax,
+  logUploadLingerMs,
+  logUploadMsMax,
+  logUploadRestTimes,
+} from "./limits.ts";
 import type { Timers } from "./timers.ts";
 
 /** What an operator writes to; people read it with `trace task logs`. */
@@ -34,6 +43,11 @@ export class LogRing {
     return this.#dropped;
   }
 
+  /** Of the lines kept, with their line ends. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   push(line: string): void {
     this.#lines.push(line);
     this.#bytes += Buffer.byteLength(line) + 1;
@@ -55,6 +69,12 @@ export class LogRing {
   }
 }
 
+/** How long after an upload of `bytes` that took `tookMs` began the next one may begin, milliseconds. */
+export function uploadEveryMs(bytes: number, tookMs: number): number {
+  const bySizeMs = (bytes / logUploadBytesPerSecond) * 1_000;
+  return Math.min(logUploadEveryMsMax, Math.max(logUploadEveryMs, tookMs * logUploadRestTimes, bySizeMs));
+}
+
 export interface AttemptLogParts {
   readonly store: Pick<ObjectStore, "put">;
   readonly bucket: string;
@@ -71,9 +91,11 @@ export class AttemptLog implements TaskLog {
   readonly uploaded = new TestSignal<boolean>("attempt log uploaded");
   readonly #parts: AttemptLogParts;
   readonly #ring: LogRing;
+  #title: string | undefined;
   #changed = false;
   #closed = false;
-  #lastUploadMs = Number.NEGATIVE_INFINITY;
+  /** Monotonic, milliseconds. */
+  #nextUploadMs = 0;
   #cancelTimer: (() => void) | undefined;
   #uploading: Promise<void> | undefined;
   #failed = false;
@@ -81,6 +103,11 @@ export class AttemptLog implements TaskLog {
   constructor(parts: AttemptLogParts) {
     this.#parts = parts;
     this.#ring = new LogRing(parts.bytesMax ?? attemptLogBytesMax);
+  }
+
+  /** The line that the log begins with. Kept back until another follows: alone it is not worth an object. */
+  title(message: string): void {
+    this.#title = this.#line("info", message);
   }
 
   debug(message: string): void {
@@ -107,10 +134,16 @@ export class AttemptLog implements TaskLog {
     if (this.#changed) await this.#upload();
   }
 
-  #add(level: LogLine["level"], message: string): void {
+  #line(level: LogLine["level"], message: string): string {
     const cut = message.length > logMessageCharsMax ? `${message.slice(0, logMessageCharsMax)}…` : message;
     const line: LogLine = { time: new Date(this.#parts.clock.nowMs()).toISOString(), level, message: cut };
-    this.#ring.push(JSON.stringify(line));
+    return JSON.stringify(line);
+  }
+
+  #add(level: LogLine["level"], message: string): void {
+    if (this.#title !== undefined) this.#ring.push(this.#title);
+    this.#title = undefined;
+    this.#ring.push(this.#line(level, message));
     this.#changed = true;
     this.#schedule();
   }
@@ -118,8 +151,8 @@ export class AttemptLog implements TaskLog {
   #schedule(): void {
     if (this.#closed || this.#cancelTimer !== undefined || this.#uploading !== undefined) return;
     const { timers } = this.#parts;
-    const sinceMs = timers.monotonicMs() - this.#lastUploadMs;
-    this.#cancelTimer = timers.after(Math.max(0, logUploadEveryMs - sinceMs), () => {
+    const waitMs = Math.max(logUploadLingerMs, this.#nextUploadMs - timers.monotonicMs());
+    this.#cancelTimer = timers.after(waitMs, () => {
       this.#cancelTimer = undefined;
       this.#uploading = this.#upload().finally(() => {
         this.#uploading = undefined;
@@ -132,7 +165,7 @@ export class AttemptLog implements TaskLog {
     const { bucket, key, log, store, timers } = this.#parts;
     const body = Buffer.from(this.#ring.text(), "utf8");
     this.#changed = false;
-    this.#lastUploadMs = timers.monotonicMs();
+    const startedMs = timers.monotonicMs();
     const limit = new AbortController();
     const cancel = timers.after(logUploadMsMax, () => limit.abort());
     try {
@@ -149,6 +182,7 @@ export class AttemptLog implements TaskLog {
       this.uploaded.emit(false);
     } finally {
       cancel();
+      this.#nextUploadMs = startedMs + uploadEveryMs(body.length, timers.monotonicMs() - startedMs);
     }
   }
 }

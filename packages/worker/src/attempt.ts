@@ -22,7 +22,7 @@ import type { WorkerMetrics } from "./metrics.ts";
 import type { Operator, OperatorContext, OperatorServices } from "./operators/operator.ts";
 import type { LeaseHolder, LiveSession } from "./session.ts";
 import { type Timers, wait } from "./timers.ts";
-import type { Workplace } from "./workplace.ts";
+import type { AttemptFolder, Workplace } from "./workplace.ts";
 
 /** What all attempts of a worker share. */
 export interface AttemptParts {
@@ -76,12 +76,12 @@ export class Attempt implements LeaseHolder {
     const release = this.#session.hold(this);
     let working: Promise<unknown> = Promise.resolve();
     try {
-      this.#taskLog.info(`attempt ${attempt} of job ${job.name} (${job.operator}), lease ${this.leaseNo}`);
+      this.#taskLog.title(`attempt ${attempt} of job ${job.name} (${job.operator}), lease ${this.leaseNo}`);
       const operation = this.#operate();
       working = operation.catch(() => undefined); // Reported by #result, or of no interest after an abort.
       const result = await this.#result(operation);
       if (result?.kind === "failure") this.#taskLog.error(`${result.error.code}: ${result.error.detail}`);
-      if (result === undefined) this.#taskLog.warn(`aborted: ${(this.#gone.signal.reason as Error).message}`);
+      if (result === undefined) this.#taskLog.warn(`aborted: ${sayReason(this.#gone.signal)}`);
       await this.#taskLog.close();
       if (result === undefined) this.#abandoned();
       else await this.#complete(result);
@@ -117,21 +117,21 @@ export class Attempt implements LeaseHolder {
       });
     }
     this.#work.signal.throwIfAborted();
-    const folder = await workplace.make(this.leaseNo);
+    const folder = workplace.folderOf(this.leaseNo);
     try {
       return await operator.run(this.#context(folder));
     } finally {
-      await workplace.remove(folder);
+      await folder.remove();
     }
   }
 
-  #context(workDir: string): OperatorContext {
+  #context(folder: AttemptFolder): OperatorContext {
     const { services, timers } = this.#parts;
     const { lease_token: token, ...task } = this.#task;
     const { signal } = this.#work;
     return {
       task,
-      workDir,
+      workDir: () => folder.path(),
       services,
       signal,
       log: this.#taskLog,
@@ -245,6 +245,11 @@ export class Attempt implements LeaseHolder {
       letGo ? "attempt let go; its task is queued again" : "lease lost; attempt aborted",
     );
   }
+}
+
+function sayReason(signal: AbortSignal): string {
+  const { code, message } = signal.reason as TraceError;
+  return `${code}: ${message}`;
 }
 
 function rejectOnAbort(signal: AbortSignal): Promise<never> {

@@ -1,3 +1,5 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { type CompletionAnswer, TraceError, toErrorRecord } from "@trace/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
@@ -158,6 +160,51 @@ describe("completing attempts", () => {
     const said = () => entries.filter(({ fields }) => fields.result === "failure");
     await step("the entry", () => said().length > 0);
     expect(said()).toMatchObject([{ level, fields: { code: "TR-5002", detail: "no such file", task_state } }]);
+  });
+
+  it("stores no log for an attempt that wrote nothing, and makes it no folder", async () => {
+    const { dispatcher, operator, store } = await start();
+    bench.wake([noopJob()]);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
+    expect(store.puts).toEqual([]);
+    const folders = await readdir(join(bench.folder, "work"), { recursive: true });
+    expect(folders.filter((name) => name.includes("lease-"))).toEqual([]);
+  });
+
+  it("keeps the logs of attempts apart, each with its own title first", async () => {
+    const { dispatcher, operator, store } = await start();
+    const { ids } = bench.wake([noopJob(), noopJob()]);
+    const [first, second] = [await operator.nth(0), await operator.nth(1)];
+    for (let line = 0; line < 3; line += 1) {
+      first.context.log.info(`first ${line}`);
+      second.context.log.info(`second ${line}`);
+    }
+    first.end();
+    second.fail(new TraceError("TR-5002", { detail: "no such file" }));
+    await dispatcher.until("both", () => dispatcher.completed.size === 2);
+    const messagesOf = (id: string | undefined, leaseNo: number) => {
+      const lines = store.text(`trace-scratch/logs/${id}/${leaseNo}.jsonl`).trimEnd().split("\n");
+      return lines.map((line) => JSON.parse(line).message);
+    };
+    expect(messagesOf(ids[0], 1)).toEqual(["attempt 1 of job wait (noop), lease 1", "first 0", "first 1", "first 2"]);
+    expect(messagesOf(ids[1], 2)).toEqual([
+      "attempt 1 of job wait (noop), lease 2",
+      "second 0",
+      "second 1",
+      "second 2",
+      "TR-5002: no such file",
+    ]);
+  });
+
+  it("logs an attempt that lost its lease although its operator wrote nothing", async () => {
+    const { dispatcher, operator, store } = await start();
+    const { ids } = bench.wake([noopJob()]);
+    const running = await operator.nth(0);
+    dispatcher.lost.add(running.context.task.lease_no);
+    await bench.pass(1);
+    await store.journal.until("the log", () => store.puts.length > 0);
+    expect(store.text(`trace-scratch/logs/${ids[0]}/1.jsonl`)).toMatch(/attempt 1 of job wait.*\n.*aborted: .*TR-3004/);
   });
 
   it("fails a task whose operator this worker does not know", async () => {

@@ -72,10 +72,11 @@ describe("stopping a worker", () => {
     const { dispatcher, operator, worker } = await start();
     bench.wake([noopJob()]);
     const running = await operator.nth(0);
-    expect(existsSync(running.context.workDir)).toBe(true);
+    const folder = await running.context.workDir();
+    expect(existsSync(folder)).toBe(true);
     running.end();
     await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
-    expect(existsSync(running.context.workDir)).toBe(false);
+    expect(existsSync(folder)).toBe(false);
     await worker.stop();
     expect(readdirSync(join(bench.folder, "work")).filter((name) => name.startsWith("worker-"))).toEqual([]);
   });

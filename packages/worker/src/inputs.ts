@@ -38,7 +38,7 @@ export async function fetchInputs(context: OperatorContext): Promise<FetchedInpu
       fix: "filter or aggregate in an earlier job, or raise TRACE_INPUTS_BYTES_MAX of the worker",
     });
   }
-  const folder = join(context.workDir, "inputs");
+  const folder = join(await context.workDir(), "inputs");
   await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
     throw workFolderError(error, folder);
   });

@@ -32,8 +32,16 @@ export const drainMsDefault = 25_000;
 export const drainMsMax = 840_000;
 /** After an abort an operator has this long to return before `stop` no longer waits for it, milliseconds. */
 export const abortGraceMs = 5_000;
-/** The log of an attempt is stored at most this often while it grows, milliseconds. */
-export const logUploadEveryMs = 5_000;
+/** A line of an attempt's log waits this long for others to be stored with it, milliseconds; a short attempt stores once. */
+export const logUploadLingerMs = 200;
+/** While the log of an attempt grows, uploads begin at least this far apart, milliseconds: people follow it live. */
+export const logUploadEveryMs = 1_000;
+/** Between uploads lies at least this many times what the last one took: a slow store is not made slower. */
+export const logUploadRestTimes = 20;
+/** Bytes uploaded for one attempt's log, per second: each upload carries all of it, so that large logs go more rarely. */
+export const logUploadBytesPerSecond = 512 * 1024;
+/** However large or slow, a log that grows is stored this often, milliseconds. */
+export const logUploadEveryMsMax = 60_000;
 /** Storing the log is given up after this, milliseconds: a store that hangs must not hold up a result. */
 export const logUploadMsMax = 10_000;
 /** The message of a progress report, characters (the contract's bound). */

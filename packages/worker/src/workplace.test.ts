@@ -12,16 +12,32 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe("the work folder", () => {
-  it("gives each attempt a private folder and removes it, and itself at the stop", async () => {
+  it("makes an attempt's private folder when it is first asked for, and removes it, and itself at the stop", async () => {
     const workplace = new Workplace(join(folder, "work"), silentLog());
     await workplace.start();
-    const own = await workplace.make(7);
-    expect((await stat(own)).mode & 0o777).toBe(0o700);
-    await writeFile(join(own, "file"), "x");
-    await workplace.remove(own);
-    await expect(stat(own)).rejects.toMatchObject({ code: "ENOENT" });
+    const [root = ""] = await readdir(join(folder, "work"));
+    const own = workplace.folderOf(7);
+    const never = workplace.folderOf(8);
+    const paths = await Promise.all([own.path(), own.path()]);
+    expect(new Set(paths).size).toBe(1);
+    expect((await stat(paths[0])).mode & 0o777).toBe(0o700);
+    expect(await readdir(join(folder, "work", root))).toEqual(["lease-7"]);
+    await writeFile(join(paths[0], "file"), "x");
+    await Promise.all([own.remove(), never.remove()]);
+    await expect(stat(paths[0])).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(own.path()).rejects.toThrow("after it had ended");
     await workplace.stop();
     expect(await readdir(join(folder, "work"))).toEqual([]);
+  });
+
+  it("says each time with a code that an attempt's folder cannot be made, and removes nothing for it", async () => {
+    const workplace = new Workplace(join(folder, "work"), silentLog());
+    await workplace.start();
+    const own = workplace.folderOf(7);
+    await workplace.folderOf(7).path();
+    await expect(own.path()).rejects.toMatchObject({ code: "TR-5012" });
+    await expect(own.path()).rejects.toMatchObject({ code: "TR-5012" });
+    await workplace.stop();
   });
 
   it("removes at its start what killed workers left, and nothing of the living or of others", async () => {

@@ -1,6 +1,6 @@
 /**
- * Private folders of attempts, made and removed under one work folder. Those of a worker that is gone are removed at
- * start: nothing of a killed process stays on the disk.
+ * Private folders of attempts, made when they are first used and removed under one work folder. Those of a worker that is
+ * gone are removed at start: nothing of a killed process stays on the disk.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
@@ -71,25 +71,10 @@ export class Workplace implements Service {
     this.#own = undefined;
   }
 
-  /** A new private folder (0700) for one attempt. Throws TR-5012 when the disk does not take it. */
-  async make(leaseNo: number): Promise<string> {
+  /** For one attempt; nothing is on the disk yet. */
+  folderOf(leaseNo: number): AttemptFolder {
     if (this.#own === undefined) throw new Error("the workplace is not started");
-    const folder = join(this.#own, `lease-${leaseNo}`);
-    try {
-      await mkdir(folder, { mode: 0o700 });
-    } catch (error) {
-      throw workFolderError(error, folder);
-    }
-    return folder;
-  }
-
-  /** Never throws: a folder that stays is removed with this worker's at its stop, or by the next one at its start. */
-  async remove(folder: string): Promise<void> {
-    try {
-      await rm(folder, { recursive: true, force: true });
-    } catch (error) {
-      this.#log.warn({ error, folder }, "cannot remove the folder of an attempt");
-    }
+    return new AttemptFolder(join(this.#own, `lease-${leaseNo}`), this.#log);
   }
 
   /** Only folders with our form of name, and only when the process that made them is gone. */
@@ -102,5 +87,46 @@ export class Workplace implements Service {
       await rm(join(this.#root, entry.name), { recursive: true, force: true });
       this.#log.info({ folder: entry.name }, "removed what a worker before left behind");
     }
+  }
+}
+
+/** The folder of one attempt, private to it (0700). Most tasks are small and never ask for theirs. */
+export class AttemptFolder {
+  readonly #folder: string;
+  readonly #log: Log;
+  #made: Promise<string> | undefined;
+  #removed = false;
+
+  constructor(folder: string, log: Log) {
+    this.#folder = folder;
+    this.#log = log;
+  }
+
+  /** Makes it the first time. Throws TR-5012 when the disk does not take it. */
+  path(): Promise<string> {
+    if (this.#removed) return Promise.reject(new Error("an operator asked for its folder after it had ended"));
+    this.#made ??= this.#make();
+    return this.#made;
+  }
+
+  /** Never throws: a folder that stays is removed with this worker's at its stop, or by the next one at its start. */
+  async remove(): Promise<void> {
+    this.#removed = true;
+    if (this.#made === undefined) return;
+    try {
+      await this.#made.catch(() => undefined); // The operator that asked for it has the error.
+      await rm(this.#folder, { recursive: true, force: true });
+    } catch (error) {
+      this.#log.warn({ error, folder: this.#folder }, "cannot remove the folder of an attempt");
+    }
+  }
+
+  async #make(): Promise<string> {
+    try {
+      await mkdir(this.#folder, { mode: 0o700 });
+    } catch (error) {
+      throw workFolderError(error, this.#folder);
+    }
+    return this.#folder;
   }
 }

@@ -38,7 +38,7 @@ async function remote(context: OperatorContext, url: string): Promise<Found> {
   const { host, pathname } = new URL(url);
   // Without the query: people put keys there.
   context.log.info(`downloading ${pathname} from ${host}`);
-  const path = join(context.workDir, "source");
+  const path = join(await context.workDir(), "source");
   const { bytes, sha256 } = await download(context, url, path);
   context.log.info(`downloaded ${bytes} bytes, SHA-256 ${sha256}`);
   return { path, verify: () => Promise.resolve() };

@@ -21,6 +21,13 @@ it("works for as long as its job says, and tells how far it is", async () => {
   await remove();
 });
 
+it("has nothing to report when it works for no time", async () => {
+  const { context, progress, said, remove } = await testContext(noopJob({ durationMs: 0 }));
+  expect(await noop.run(context)).toEqual([]);
+  expect([progress, said]).toEqual([[], []]);
+  await remove();
+});
+
 it("ends at once when it is aborted", async () => {
   const timers = new ManualTimers();
   const { abort, context, remove } = await testContext(noopJob({ durationMs: 2_500 }), { services: { timers } });

@@ -9,6 +9,8 @@ export const noop: Operator = {
   async run(context) {
     const { duration_ms: durationMs } = configOf(context, "noop");
     const { signal } = context;
+    // A task of no duration costs nothing but its claim and its completion: no progress to report, no log to store.
+    if (durationMs === 0) return [];
     const { timers } = context.services;
     const startedMs = timers.monotonicMs();
     for (;;) {

@@ -23,8 +23,8 @@ export interface OperatorContext {
   readonly task: Omit<ClaimedTask, "lease_token">;
   /** Asks the task API for the files of the pinned inputs. */
   inputs(): Promise<readonly ResolvedDataset[]>;
-  /** A folder of this attempt alone; removed after it. */
-  readonly workDir: string;
+  /** A folder of this attempt alone: made when first asked for, the same each time, removed after the attempt. */
+  workDir(): Promise<string>;
   /** Read by people who look at the task. */
   readonly log: TaskLog;
   progress(progress: Progress): void;

@@ -18,7 +18,7 @@ export interface Query {
 /** Throws what the child reports (TR-52xx) and what staging throws. */
 export async function queryAndStage(context: OperatorContext, query: Query): Promise<StagedOutput> {
   const { log, services, signal } = context;
-  const folder = join(context.workDir, "output");
+  const folder = join(await context.workDir(), "output");
   await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
     throw workFolderError(error, folder);
   });

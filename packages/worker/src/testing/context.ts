@@ -47,7 +47,7 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
       ...options.task,
     },
     inputs: async () => options.inputs ?? [],
-    workDir: folder,
+    workDir: () => Promise.resolve(folder),
     log: { debug: say, info: say, warn: say, error: say },
     progress: (item) => void progress.push(item),
     signal: abort.signal,
