@@ -11,7 +11,5 @@ export const redeliverMs = 250;
 export const lookedAtBytesMax = 64 * 1024;
 /** A message longer than this is none: the connection speaks something else, bytes (Postgres' own bound is 1 GiB). */
 export const wireMessageBytesMax = 1024 * 1024 * 1024;
-/** Kinds of SQL texts that are remembered; beyond it all are forgotten. */
-export const textsRememberedMax = 1_000;
 /** A direction that holds back this many bytes stops reading more. */
 export const heldBytesMax = 1024 * 1024;
