@@ -44,13 +44,14 @@ export class LogTail {
     return this.#next;
   }
 
-  /** Pieces of this version that were not given before. A version that is replaced meanwhile is left for the next one. */
-  async *advance(version: LogVersion): AsyncGenerator<LogPiece, void, undefined> {
-    if (version.etag === this.#etag || !(await this.#find(version))) return;
+  /** Pieces of this version that were not given before. Returns false when it was replaced before all of it was read. */
+  async *advance(version: LogVersion): AsyncGenerator<LogPiece, boolean, undefined> {
+    if (version.etag === this.#etag) return true;
+    if (!(await this.#find(version))) return false;
     while (this.#offset < version.bytes) {
       const end = Math.min(this.#offset + logPieceBytes, version.bytes);
       const bytes = await this.#read(version, this.#offset, end);
-      if (bytes === undefined) return;
+      if (bytes === undefined) return false;
       const whole = Buffer.from(bytes).lastIndexOf(newline) + 1;
       // A line is much shorter than a piece. One that is not is nobody's log line: what is left of it counts as one.
       const taken = whole === 0 && end < version.bytes ? bytes.length : whole;
@@ -60,6 +61,7 @@ export class LogTail {
       if (piece.lines.length > 0 || piece.dropped > 0) yield piece;
     }
     this.#etag = version.etag;
+    return true;
   }
 
   /** Goes back to the start when the front has moved since the last piece. False when the version is gone. */

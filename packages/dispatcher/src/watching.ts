@@ -1,38 +1,33 @@
 /**
  * Watching tasks: what `watchTask` streams. However many watch one task, one poll looks at it, at a bounded rate; each
- * watcher keeps its own place and is given what is new from there. Nothing is kept for a slow one: it reads its next piece of
- * the log when it has taken the last. The place is in the id of every event, so that any dispatcher can take a stream up.
+ * watcher is told what is new from its own place on. Nothing is kept for a slow one: it reads its next piece of the log when
+ * it has taken the last.
  */
 import { createHash } from "node:crypto";
-import {
-  type Attempt,
-  type LogEvent,
-  type RouteEvent,
-  type TaskDetail,
-  TraceError,
-  type userRoutes,
-} from "@trace/contracts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Attempt, TaskDetail } from "@trace/contracts";
 import type { ObjectStore, StreamContext } from "@trace/kit";
 import { watchAttemptsBytes, watchLogEveryMs, watchQueuedEveryMs, watchRunningEveryMs } from "./limits.ts";
 import type { Listing } from "./listing.ts";
 import { LogTail, type LogVersion } from "./logtail.ts";
-
-type WatchEvent = RouteEvent<(typeof userRoutes)["watchTask"]>;
+import { type LogSource, type Look, placeOf, type WatchEvent, type Watched, Watcher } from "./watcher.ts";
 
 export interface WatchingOptions {
   readonly listing: Pick<Listing, "find" | "get">;
   readonly store: Pick<ObjectStore, "head" | "range">;
   readonly scratchBucket: string;
   /** Resolves after `ms`, or when the signal is aborted. */
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
-  readonly monotonicMs: () => number;
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly monotonicMs?: () => number;
 }
 
-export interface Watched {
-  readonly orgId: number;
-  readonly taskId: string;
-  /** Only the log of this attempt, and only to its end. */
-  readonly attempt: number | undefined;
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal });
+  } catch (error) {
+    // Whoever waits looks at the signal next; a wait that was cut is no failure.
+    if (!signal.aborted) throw error;
+  }
 }
 
 export class Watching {
@@ -83,15 +78,8 @@ export class Watching {
   }
 }
 
-/** The task as it was found, and how often it had been looked at by then. */
-interface Look {
-  readonly number: number;
-  readonly task: TaskDetail;
-  readonly hash: string;
-}
-
 /** Looks at one task as long as somebody watches it and it is not over. */
-class TaskPoll {
+class TaskPoll implements LogSource {
   readonly #options: WatchingOptions;
   readonly #what: Watched;
   readonly #onEnd: () => void;
@@ -141,16 +129,20 @@ class TaskPoll {
 
   /** The newest version of an attempt's log; of one that is over, the last. Watchers share what they ask for. */
   head({ lease_no, ended_at }: Attempt): Promise<LogVersion | undefined> {
-    const { monotonicMs, scratchBucket, store } = this.#options;
+    const { scratchBucket, store } = this.#options;
+    const nowMs = (this.#options.monotonicMs ?? performance.now.bind(performance))();
     const known = this.#heads.get(lease_no);
     const final = ended_at !== null;
-    if (known !== undefined && (known.final || (!final && monotonicMs() - known.atMs < watchLogEveryMs))) {
-      return known.version;
-    }
+    if (known !== undefined && (known.final || (!final && nowMs - known.atMs < watchLogEveryMs))) return known.version;
     const version = store.head(scratchBucket, logKey(this.#what.taskId, lease_no));
-    this.#heads.set(lease_no, { atMs: monotonicMs(), final, version });
-    version.catch(() => this.#heads.delete(lease_no)); // whoever awaits it is told; the next one asks again
+    this.#heads.set(lease_no, { atMs: nowMs, final, version });
+    version.catch(() => this.forget(lease_no)); // whoever awaits it is told; the next one asks again
     return version;
+  }
+
+  /** What was found of an attempt's log is no longer true. */
+  forget(leaseNo: number): void {
+    this.#heads.delete(leaseNo);
   }
 
   tail(leaseNo: number, next: number): LogTail {
@@ -167,7 +159,7 @@ class TaskPoll {
   }
 
   async #run(): Promise<void> {
-    const { pause } = this.#options;
+    const wait = this.#options.pause ?? pause;
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
@@ -184,7 +176,7 @@ class TaskPoll {
       if (state !== "queued" && state !== "running") this.#onEnd();
       this.#wake();
       if (state !== "queued" && state !== "running") return;
-      await pause(state === "running" ? watchRunningEveryMs : watchQueuedEveryMs, signal);
+      await wait(state === "running" ? watchRunningEveryMs : watchQueuedEveryMs, signal);
     }
   }
 
@@ -195,102 +187,15 @@ class TaskPoll {
     const hash = hashOf(await listing.find(orgId, taskId));
     // Attempts come and go with the task's own row, so that a task that stands still costs one row.
     if (this.#look?.hash === hash) this.#look = { ...this.#look, number };
-    else this.#look = { number, task: bounded(await listing.get(orgId, taskId)), hash };
+    else {
+      const task = await listing.get(orgId, taskId);
+      this.#look = { number, task, shown: bounded(task), hash };
+    }
   }
 
   #wake(): void {
     for (const done of [...this.#waiting]) done();
   }
-}
-
-/** How far one watcher has been told. */
-class Watcher {
-  readonly #only: number | undefined;
-  readonly #place: Place | undefined;
-  #hash: string | undefined;
-  /** The attempt whose log is read, by its lease; undefined before there is one. */
-  #tail: { readonly leaseNo: number; readonly log: LogTail } | undefined;
-
-  constructor(what: Watched, place: Place | undefined) {
-    this.#only = what.attempt;
-    this.#place = place;
-    this.#hash = place?.hash;
-  }
-
-  get id(): string {
-    const { leaseNo, log } = this.#tail ?? { leaseNo: this.#place?.leaseNo ?? 0, log: undefined };
-    return `${leaseNo}.${log?.next ?? this.#place?.next ?? 0}.${this.#hash ?? ""}`;
-  }
-
-  /** Is nothing to come after what was found? */
-  over(task: TaskDetail): boolean {
-    if (task.state !== "queued" && task.state !== "running") return true;
-    const last = this.#only === undefined ? undefined : task.attempts.findLast((one) => one.attempt === this.#only);
-    // A released attempt is begun again under its number.
-    return last !== undefined && last.ended_at !== null && last.state !== "released";
-  }
-
-  async *news(look: Look, poll: TaskPoll): AsyncGenerator<WatchEvent, void, undefined> {
-    if (look.hash !== this.#hash) {
-      this.#hash = look.hash;
-      yield { event: "task", data: look.task, id: this.id };
-    }
-    for (const attempt of this.#due(look.task)) {
-      if (this.#tail?.leaseNo !== attempt.lease_no) this.#tail = this.#begin(attempt.lease_no, poll);
-      yield* this.#log(attempt, this.#tail.log, poll);
-    }
-  }
-
-  /** Attempts whose log may have news, in order; none is begun before the one before it was read to its end. */
-  #due(task: TaskDetail): readonly Attempt[] {
-    const some =
-      this.#only === undefined ? task.attempts : task.attempts.filter((attempt) => attempt.attempt === this.#only);
-    const from = this.#tail?.leaseNo ?? this.#place?.leaseNo;
-    // A stream begins with the newest attempt; where one attempt is asked for, with the first of that number.
-    if (from === undefined || from === 0) return this.#only === undefined ? some.slice(-1) : some;
-    return some.filter((attempt) => attempt.lease_no >= from);
-  }
-
-  #begin(leaseNo: number, poll: TaskPoll) {
-    const next = this.#tail === undefined && this.#place?.leaseNo === leaseNo ? this.#place.next : 0;
-    return { leaseNo, log: poll.tail(leaseNo, next) };
-  }
-
-  async *#log(attempt: Attempt, log: LogTail, poll: TaskPoll): AsyncGenerator<WatchEvent, void, undefined> {
-    let version: LogVersion | undefined;
-    try {
-      version = await poll.head(attempt);
-    } catch (error) {
-      // While it runs the next look tries again; what is over has no next one.
-      if (attempt.ended_at !== null) throw error;
-      return;
-    }
-    if (version === undefined) return;
-    const { lease_no } = attempt;
-    for await (const piece of log.advance(version)) {
-      const data: LogEvent = { attempt: attempt.attempt, lease_no, dropped: piece.dropped, lines: [...piece.lines] };
-      yield { event: "log", data, id: this.id };
-    }
-  }
-}
-
-/** Where a stream was when it was cut off. */
-interface Place {
-  readonly leaseNo: number;
-  readonly next: number;
-  readonly hash: string;
-}
-
-/** Throws TR-1002. */
-function placeOf(lastEventId: string | undefined): Place | undefined {
-  if (lastEventId === undefined || lastEventId === "") return undefined;
-  const match = /^(\d{1,15})\.(\d{1,15})\.([0-9a-f]*)$/.exec(lastEventId);
-  if (match !== null) return { leaseNo: Number(match[1]), next: Number(match[2]), hash: match[3] ?? "" };
-  throw new TraceError("TR-1002", {
-    detail: "Last-Event-ID is no id of an event of this stream",
-    where: "header Last-Event-ID",
-    fix: "send the id of the last event that came, unchanged, or leave the header out",
-  });
 }
 
 function hashOf(row: unknown): string {

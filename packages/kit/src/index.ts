@@ -8,6 +8,7 @@ export * from "./http/client.ts";
 export * from "./http/guard.ts";
 export * from "./http/ops.ts";
 export * from "./http/server.ts";
+export type { StreamBounds, StreamContext } from "./http/stream.ts";
 export * from "./id.ts";
 export * from "./log.ts";
 export { prettyLine } from "./logpretty.ts";

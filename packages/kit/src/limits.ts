@@ -40,6 +40,8 @@ export const transactionTriesMax = 5;
 export const pathParamCharsMax = 256;
 /** Streams one listener has open; beyond it answers 503 with Retry-After. */
 export const streamsOpenMax = 256;
+/** A stream is answered with its first event, or after this, milliseconds: until then the call can still be refused. */
+export const streamOpenMs = 1_000;
 /** A stream without news says so this often, milliseconds, so that its reader knows that it lives. */
 export const streamBeatMs = 15_000;
 /** A reader that takes nothing for this long while events wait is cut off, milliseconds. */

@@ -9,6 +9,7 @@ import type { Logs } from "../logs.ts";
 import type { Runs } from "../runs.ts";
 import type { SystemStatus } from "../system.ts";
 import type { Tasks } from "../tasks.ts";
+import type { Watching } from "../watching.ts";
 
 export interface UserCaller {
   readonly orgId: number;
@@ -24,10 +25,11 @@ export interface UserServices {
   readonly runs: Runs;
   readonly system: SystemStatus;
   readonly tasks: Tasks;
+  readonly watching: Watching;
 }
 
 export function userHandlers(services: UserServices): Handlers<typeof userRoutes, UserCaller> {
-  const { actions, datasets, deploys, listing, logs, runs, system, tasks } = services;
+  const { actions, datasets, deploys, listing, logs, runs, system, tasks, watching } = services;
   return {
     deploy: ({ body }, caller) => deploys.deploy(caller.orgId, body.file_name, body.source),
     listDags: async (_, caller) => ({ dags: await deploys.list(caller.orgId) }),
@@ -39,6 +41,8 @@ export function userHandlers(services: UserServices): Handlers<typeof userRoutes
     replayTasks: async ({ body }, caller) => ({ items: await actions.replay(caller, body.task_ids) }),
     listTasks: ({ query }, caller) => listing.list(caller.orgId, query),
     getTask: ({ params }, caller) => listing.get(caller.orgId, params.task_id),
+    watchTask: ({ params, query }, caller, stream) =>
+      watching.watch({ orgId: caller.orgId, taskId: params.task_id, attempt: query.attempt }, stream),
     getTaskLogs: ({ params, query }, caller) => logs.get(caller.orgId, params.task_id, query.attempt),
     listDatasets: async (_, caller) => ({ datasets: await datasets.list(caller.orgId) }),
     getDataset: ({ params }, caller) => datasets.get(caller.orgId, params.name),

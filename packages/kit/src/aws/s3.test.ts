@@ -67,6 +67,32 @@ describe("put", () => {
   });
 });
 
+describe("range", () => {
+  const part = { etag: '"e1"', start: 2, end: 5 };
+
+  test("asks for these bytes of this version", async () => {
+    answer = { status: 206, body: "llo", headers: { "content-range": "bytes 2-4/9" } };
+    expect(Buffer.from((await store.range("b", "k", part)) ?? []).toString()).toBe("llo");
+    expect(seen[0]?.headers).toMatchObject({ range: "bytes=2-4", "if-match": '"e1"' });
+  });
+
+  test.each([
+    ["gone", 404, "NoSuchKey"],
+    ["written anew", 412, "PreconditionFailed"],
+    ["shorter", 416, "InvalidRange"],
+  ])("of a version that is %s is undefined", async (_, status, code) => {
+    answer = { status, body: xml(code) };
+    expect(await store.range("b", "k", part)).toBeUndefined();
+  });
+
+  test("is refused when the store sends more than was asked for, and fails as any call does", async () => {
+    answer = { status: 200, body: "hello hello" };
+    await expect(store.range("b", "k", part)).rejects.toMatchObject({ code: "TR-4009" });
+    answer = { status: 500, body: xml("InternalError") };
+    await expect(store.range("b", "k", part)).rejects.toMatchObject({ code: "TR-4006" });
+  });
+});
+
 describe("an answer", () => {
   test.each([
     [403, "AccessDenied", "TR-4008"],

@@ -31,6 +31,13 @@ export interface ObjectHead {
   readonly sha256: string | undefined;
 }
 
+/** A piece of one version of an object. */
+export interface ObjectPart {
+  readonly etag: string;
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface PutOptions {
   readonly bucket: string;
   readonly key: string;
@@ -84,6 +91,29 @@ function tooLarge(bucket: string, key: string, how: string, bytesMax: number): T
     detail: `s3://${bucket}/${key} ${how}; at most ${bytesMax} bytes are read`,
     fix: "write smaller objects of this kind",
   });
+}
+
+/** The whole body, refused when longer than `bytesMax`. The length is what the store says; the bytes are counted as well. */
+async function readBody(
+  object: { readonly Body?: unknown; readonly ContentLength?: number | undefined },
+  bytesMax: number,
+  bucket: string,
+  key: string,
+): Promise<Uint8Array | undefined> {
+  if (object.Body === undefined) return undefined;
+  const body = object.Body as Readable;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  if ((object.ContentLength ?? 0) > bytesMax) {
+    body.destroy();
+    throw tooLarge(bucket, key, `is ${object.ContentLength} bytes`, bytesMax);
+  }
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw tooLarge(bucket, key, "is longer than it said", bytesMax);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes);
 }
 
 function sha256Hex(base64: string | undefined): string | undefined {
@@ -157,24 +187,33 @@ export class ObjectStore implements Service {
   async get(bucket: string, key: string, bytesMax: number): Promise<Uint8Array | undefined> {
     try {
       const object = await this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
-      if (object.Body === undefined) return undefined;
-      // The length is what the store says; the bytes are counted as well.
-      const body = object.Body as unknown as Readable;
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      if ((object.ContentLength ?? 0) > bytesMax) {
-        body.destroy();
-        throw tooLarge(bucket, key, `is ${object.ContentLength} bytes`, bytesMax);
-      }
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        if (bytes > bytesMax) throw tooLarge(bucket, key, "is longer than it said", bytesMax);
-        chunks.push(chunk);
-      }
-      return Buffer.concat(chunks, bytes);
+      return await readBody(object, bytesMax, bucket, key);
     } catch (error) {
       if (error instanceof TraceError) throw error;
       if (statusOf(error) === 404) return undefined;
+      throw failure(error, "GetObject", bucket, key);
+    }
+  }
+
+  /**
+   * Bytes `start` up to, not including, `end` of the version with this ETag. Undefined when that version is no longer
+   * there, or ends before `start`.
+   */
+  async range(bucket: string, key: string, part: ObjectPart): Promise<Uint8Array | undefined> {
+    try {
+      const object = await this.#client.send(
+        new GetObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          Range: `bytes=${part.start}-${part.end - 1}`,
+          IfMatch: part.etag,
+        }),
+      );
+      return await readBody(object, part.end - part.start, bucket, key);
+    } catch (error) {
+      if (error instanceof TraceError) throw error;
+      const status = statusOf(error);
+      if (status === 404 || status === 412 || status === 416) return undefined;
       throw failure(error, "GetObject", bucket, key);
     }
   }

@@ -36,8 +36,8 @@ import { refuseUnread } from "./unread.ts";
 export type Authenticate<P> = (bearerToken: string) => Promise<P | undefined>;
 
 /**
- * Answers a call, or gives the events of a stream, the first of them soon: until then nothing is answered, so that what
- * is thrown before it refuses the call with a status. `end` is the last event.
+ * Answers a call, or gives the events of a stream up to and with `end`. Nothing is answered before the first event or
+ * `streamOpenMs`, so that what is thrown before refuses the call with a status.
  */
 export type Handler<R extends Route, P> = R extends StreamRoute
   ? (call: RouteCall<R>, caller: P, stream: StreamContext) => AsyncIterable<RouteEvent<R>>

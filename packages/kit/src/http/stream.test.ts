@@ -191,6 +191,28 @@ test("a failure of ours in mid-stream is TR-1000, and its words go to the log al
   expect(lines.join("")).toContain("select secrets");
 });
 
+/** Throws before it has anything to give. */
+async function* failing(): AsyncGenerator<Tick> {
+  if (calls.length > 0) throw new TraceError("TR-1009", { detail: "Postgres is away" });
+  yield end;
+}
+
+test("a stream whose first event takes long is answered without it, and may still end with a reason", async () => {
+  events = async function* () {
+    await gate;
+    yield* failing();
+  };
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  await listen({ streams: { openMs: 10 } });
+  const answer = await call("/v1/ticks/a");
+  expect(answer.status).toBe(200);
+  open();
+  expect(problemIn(await answer.text()).code).toBe("TR-1009");
+});
+
 test("an event larger than a reader takes is not sent", async () => {
   events = async function* () {
     yield tick(1);

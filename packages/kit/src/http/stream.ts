@@ -10,6 +10,7 @@ import {
   streamEventBytesMax,
   streamFarewellMs,
   streamMsMax,
+  streamOpenMs,
   streamStallMs,
   streamsOpenMax,
 } from "../limits.ts";
@@ -26,6 +27,7 @@ export interface StreamContext {
 
 export interface StreamBounds {
   readonly openMax: number;
+  readonly openMs: number;
   readonly beatMs: number;
   readonly stallMs: number;
   readonly lifeMs: number;
@@ -33,6 +35,7 @@ export interface StreamBounds {
 
 const usualBounds: StreamBounds = {
   openMax: streamsOpenMax,
+  openMs: streamOpenMs,
   beatMs: streamBeatMs,
   stallMs: streamStallMs,
   lifeMs: streamMsMax,
@@ -42,7 +45,7 @@ export interface StreamParts {
   readonly response: ServerResponse;
   readonly events: (context: StreamContext) => AsyncIterable<StreamEvent>;
   readonly lastEventId: string | undefined;
-  /** Takes the response over; called when the first event is there and the call can no longer be refused. */
+  /** Takes the response over; called once, when the call can no longer be refused. */
   readonly open: () => void;
 }
 
@@ -134,7 +137,8 @@ class OpenStream {
     // A write that meets a connection just lost: 'close' follows, and says all there is to say.
     response.on("error", gone);
     const life = setTimeout(() => void this.close(outlived(this.#bounds.lifeMs)), this.#bounds.lifeMs);
-    let beat: NodeJS.Timeout | undefined;
+    const open = setTimeout(() => this.#begin(), this.#bounds.openMs);
+    const beat = setInterval(() => this.#beat(), this.#bounds.beatMs);
     let events: AsyncIterator<StreamEvent> | undefined;
     try {
       checkId(lastEventId);
@@ -142,8 +146,7 @@ class OpenStream {
       let next = await untilAborted(events.next(), signal);
       // Nothing was answered yet: a service that stops refuses the call like any other.
       if (next === aborted && this.#reason !== undefined) throw this.#reason;
-      if (next !== aborted) this.#begin();
-      beat = setInterval(() => this.#beat(), this.#bounds.beatMs);
+      this.#begin();
       while (next !== aborted && next.done !== true) {
         if (!(await this.#write(eventText(next.value)))) break;
         next = await untilAborted(events.next(), signal);
@@ -153,6 +156,7 @@ class OpenStream {
       this.#reason = told(error, this.#log);
     } finally {
       clearTimeout(life);
+      clearTimeout(open);
       clearInterval(beat);
       this.#abort.abort();
       letGo(events, this.#log);
@@ -162,6 +166,7 @@ class OpenStream {
   }
 
   #begin(): void {
+    if (this.#begun || this.#abort.signal.aborted) return;
     this.#parts.open();
     this.#begun = true;
     this.#parts.response.writeHead(200, {
@@ -171,11 +176,13 @@ class OpenStream {
       "x-accel-buffering": "no",
       connection: "close",
     });
+    // Or the head would wait for the first event.
+    this.#parts.response.flushHeaders();
   }
 
   #beat(): void {
     const { response } = this.#parts;
-    if (!response.writableNeedDrain && !this.#abort.signal.aborted) response.write(beatText);
+    if (this.#begun && !response.writableNeedDrain && !this.#abort.signal.aborted) response.write(beatText);
   }
 
   /** False when the stream is over: nobody reads, or too slowly. */

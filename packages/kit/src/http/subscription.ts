@@ -57,8 +57,9 @@ export async function* subscribe(
   let failures = 0;
   for (;;) {
     try {
-      for await (const event of connection(request, parts, lastEventId, opened)) {
-        if (failures > 0) request.onTrouble?.(undefined);
+      const body = await bodyOf(parts, lastEventId, opened);
+      if (failures > 0) request.onTrouble?.(undefined);
+      for await (const event of connection(request, parts, body)) {
         opened = true;
         failures = 0;
         lastEventId = event.id ?? lastEventId;
@@ -79,10 +80,8 @@ export async function* subscribe(
 async function* connection(
   request: StreamRequest,
   parts: SubscriptionParts,
-  lastEventId: string | undefined,
-  again: boolean,
+  body: Readable,
 ): AsyncGenerator<StreamEvent, void, undefined> {
-  const body = await bodyOf(parts, lastEventId, again);
   const reader = new EventReader(streamEventBytesMax);
   const decoder = new TextDecoder();
   try {
