@@ -1,6 +1,7 @@
 /**
- * One attempt of one task, from its claim to the dispatcher's answer. It ends in one of three ways: its result is
- * accepted, its result is refused, or its lease is gone, and then it aborts at once and says nothing to anybody.
+ * One attempt of one task, from its claim to the dispatcher's answer. It ends in one of four ways: its result is accepted,
+ * its result is refused, its worker ends and hands the task back, or its lease is gone, and then it aborts at once and says
+ * nothing to anybody.
  */
 import {
   type AttemptResult,
@@ -51,7 +52,7 @@ export class Attempt implements LeaseHolder {
   readonly #endsAtMs: number;
   /** What the operator watches. */
   readonly #work = new AbortController();
-  /** The lease is gone, or the worker lets go of it: nothing more is said to the dispatcher. */
+  /** The lease is gone: nothing more is said to the dispatcher. */
   readonly #gone = new AbortController();
 
   /** `claimSentAtMs`: monotonic time at which the claim was sent, never later than when the lease began. */
@@ -82,6 +83,12 @@ export class Attempt implements LeaseHolder {
       const result = await this.#result(operation);
       if (result?.kind === "failure") this.#taskLog.error(`${result.error.code}: ${result.error.detail}`);
       if (result === undefined) this.#taskLog.warn(`aborted: ${sayReason(this.#gone.signal)}`);
+      if (result?.kind === "snooze") {
+        this.#taskLog.warn(`handed back: ${sayReason(this.#work.signal)}`);
+        // The worker has little time left, and the task matters more than its log.
+        await Promise.all([this.#complete(result), this.#taskLog.close()]);
+        return;
+      }
       await this.#taskLog.close();
       if (result === undefined) this.#abandoned();
       else await this.#complete(result);
@@ -100,9 +107,9 @@ export class Attempt implements LeaseHolder {
     this.#work.abort(reason);
   }
 
-  /** The worker ends: aborts without a word, so that closing the session requeues the task at once. */
+  /** The worker ends: aborts the operator, and hands the task back once it has stopped. A result that is there is kept. */
   letGo(): void {
-    this.lose(new TraceError("TR-3008", { detail: "the worker is stopping; the task is queued again" }));
+    this.#work.abort(new TraceError("TR-3008", { detail: "the worker is stopping; the task is queued again" }));
   }
 
   async #operate(): Promise<readonly StagedOutput[]> {
@@ -169,11 +176,24 @@ export class Attempt implements LeaseHolder {
       return this.#gone.signal.aborted ? undefined : { kind: "success", outputs: [...outputs] };
     } catch (error) {
       if (this.#gone.signal.aborted) return undefined;
+      if (isCode(signal.reason, "TR-3008")) return this.#handBack(operation);
       // After an abort, its reason is the cause and what the operator made of it is noise.
       return { kind: "failure", error: this.#recordOf(signal.aborted ? signal.reason : error) };
     } finally {
       cancelTimeout();
     }
+  }
+
+  /**
+   * The task counts nothing of this attempt and is queued at once, so that it must have stopped here first. It may have
+   * ended well in the same moment: then there is nothing to do again.
+   */
+  #handBack(operation: Promise<readonly StagedOutput[]>): Promise<AttemptResult | undefined> {
+    const ended = operation.then(
+      (outputs): AttemptResult => ({ kind: "success", outputs: [...outputs] }),
+      (): AttemptResult => ({ kind: "snooze", delay_ms: 0 }),
+    );
+    return Promise.race([ended, rejectOnAbort(this.#gone.signal).catch(() => undefined)]);
   }
 
   #timeout(): TraceError {
@@ -210,7 +230,8 @@ export class Attempt implements LeaseHolder {
       metrics.completions.inc({ result: result.kind });
       const { attempt_state, commits, task_state } = answer;
       const outcome = { result: result.kind, attempt_state, task_state, commits };
-      if (result.kind !== "failure") this.#log.info(outcome, "attempt completed");
+      if (result.kind === "success") this.#log.info(outcome, "attempt completed");
+      else if (result.kind === "snooze") this.#log.info(outcome, "attempt handed back; its task is queued again");
       else this.#failed({ ...outcome, code: result.error.code, detail: result.error.detail });
       return;
     }
@@ -221,8 +242,8 @@ export class Attempt implements LeaseHolder {
     };
     const stale = refusal.code === "TR-3001" || refusal.code === "TR-3003";
     this.#log.warn({ error: fromErrorRecord(refusal), result: result.kind }, "completion refused");
-    // A stale attempt changes nothing, and neither does a failure that cannot be said.
-    if (stale || result.kind === "failure") return;
+    // A stale attempt changes nothing, and neither does a failure or a handing back that cannot be said.
+    if (stale || result.kind !== "success") return;
     this.#taskLog.error(`the result was refused: ${refusal.code}: ${refusal.detail}`);
     await this.#taskLog.close();
     await this.#complete({ kind: "failure", error: refusal });
@@ -237,13 +258,9 @@ export class Attempt implements LeaseHolder {
   #abandoned(): void {
     const { completions, lostLeases } = this.#parts.metrics;
     const reason = this.#gone.signal.reason as TraceError | undefined;
-    const letGo = reason?.code === "TR-3008";
-    completions.inc({ result: letGo ? "let_go" : "lost" });
-    if (!letGo) lostLeases.inc();
-    this.#log.warn(
-      { error: reason },
-      letGo ? "attempt let go; its task is queued again" : "lease lost; attempt aborted",
-    );
+    completions.inc({ result: "lost" });
+    lostLeases.inc();
+    this.#log.warn({ error: reason }, "lease lost; attempt aborted");
   }
 }
 

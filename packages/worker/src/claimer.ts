@@ -3,13 +3,14 @@
  * of the queue. Claims go one after another, so that `max` is always what is really free.
  */
 import { batchItemsMax, type ClaimedTask, claimedTasks } from "@trace/contracts";
-import { type Log, TestSignal } from "@trace/kit";
+import { backoffMs, type Log, type Random, TestSignal } from "@trace/kit";
 import { isCode, mayHaveTakenEffect, type WorkerApi } from "./api.ts";
+import { retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { LiveSession } from "./session.ts";
 import type { SessionKeeper } from "./sessions.ts";
 import type { Slots } from "./slots.ts";
-import type { Timers } from "./timers.ts";
+import { type Timers, wait } from "./timers.ts";
 
 /** Starts a claimed task; resolves when its attempt is settled. Never rejects. */
 export type StartTask = (task: ClaimedTask, session: LiveSession, claimSentAtMs: number) => Promise<void>;
@@ -29,6 +30,7 @@ export interface ClaimerParts {
   readonly slots: Slots;
   readonly queue: string;
   readonly timers: Timers;
+  readonly random: Random;
   readonly log: Log;
   readonly metrics: WorkerMetrics;
   readonly start: StartTask;
@@ -102,20 +104,28 @@ export class Claimer {
       started.set(task.task_id, start(task, session, claimSentAtMs).finally(give));
     }
     const unstarted = tasks.slice(room);
-    if (unstarted.length > 0) await this.#release(unstarted);
+    if (unstarted.length > 0) await this.#release(unstarted, session);
     this.#more = more || unstarted.length > 0;
     return { started, full: slots.free === 0, more: this.#more };
   }
 
-  /** Hands back what was claimed and not started, so that it costs nobody an attempt or a wait. */
-  async #release(tasks: readonly ClaimedTask[]): Promise<void> {
-    const { api, log, metrics } = this.#parts;
-    try {
-      await api.release({ body: { items: tasks.map(({ lease_token }) => ({ lease_token })) } });
-      metrics.released.inc(tasks.length);
-    } catch (error) {
-      // Closing the session, which follows, requeues them too.
-      log.warn({ error, tasks: tasks.length }, "cannot hand back unstarted tasks");
+  /**
+   * Hands back what was claimed and not started, so that it costs nobody an attempt or a wait. Asks until it is answered or
+   * the session is over, which requeues them too, as lost leases.
+   */
+  async #release(tasks: readonly ClaimedTask[], { signal }: LiveSession): Promise<void> {
+    const { api, log, metrics, random, timers } = this.#parts;
+    const items = tasks.map(({ lease_token }) => ({ lease_token }));
+    for (let tries = 0; !signal.aborted; tries += 1) {
+      try {
+        await api.release({ body: { items } }, { signal });
+        metrics.released.inc(tasks.length);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (tries === 0) log.warn({ error, tasks: tasks.length }, "cannot hand back unstarted tasks; trying again");
+      }
+      await wait(timers, backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, tries, random), signal);
     }
   }
 

@@ -46,7 +46,7 @@ export class Completer implements Service {
     return Promise.resolve();
   }
 
-  /** Gives up what is not answered yet. */
+  /** Gives up what is not answered yet: when it is called, no session lives that an answer would matter to. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#cancelRetry?.();
@@ -107,7 +107,8 @@ export class Completer implements Service {
     for (const item of batch) this.#waiting.delete(item);
     this.called.emit(batch.length);
     try {
-      const answer = await this.#parts.api.complete({ body: { items: batch.map(({ completion }) => completion) } });
+      const body = { items: batch.map(({ completion }) => completion) };
+      const answer = await this.#parts.api.complete({ body }, { signal: this.#stop.signal });
       if (answer.items.length !== batch.length) {
         throw new TraceError("TR-1010", {
           detail: `${answer.items.length} answers came to ${batch.length} completions`,
@@ -117,7 +118,7 @@ export class Completer implements Service {
       return batch.map((item, index) => this.#take(item, answer.items[index])).some((again) => again);
     } catch (error) {
       if (isCode(error, "TR-1001", "TR-1002")) return this.#refused(batch, error);
-      if (this.#failures === 0)
+      if (this.#failures === 0 && !this.#stop.signal.aborted)
         this.#parts.log.warn({ error, items: batch.length }, "completions not answered; sent again");
       return batch.map((item) => this.#again(item)).some((again) => again);
     }

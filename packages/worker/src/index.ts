@@ -1,6 +1,6 @@
 /** The worker role: receives wake-ups, claims tasks from the dispatcher, runs trusted operators, completes. */
 import type { WorkerConfig } from "./config.ts";
-import { abortGraceMs, closeSessionMs } from "./limits.ts";
+import { closeSessionMs, handBackMs, settleMs, stopBelowMs } from "./limits.ts";
 import { Worker, type WorkerDeps } from "./worker.ts";
 
 export { type WorkerConfig, workerConfig } from "./config.ts";
@@ -12,6 +12,6 @@ export function createWorker(config: WorkerConfig, deps: WorkerDeps): Worker {
 }
 
 /** The longest a clean stop takes, milliseconds: for the supervisor that would kill it, and for `runRole`. */
-export function workerStopMsMax(config: WorkerConfig): number {
-  return config.drainMs + abortGraceMs + closeSessionMs + 7_000;
+export function workerStopMsMax(config: Pick<WorkerConfig, "drainMs">): number {
+  return config.drainMs + handBackMs + closeSessionMs + settleMs + stopBelowMs;
 }

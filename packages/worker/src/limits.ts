@@ -30,8 +30,15 @@ export const completionRetryMaxMs = 5_000;
 /** `stop` lets running attempts end for this long, milliseconds, when TRACE_DRAIN_MS does not say. */
 export const drainMsDefault = 25_000;
 export const drainMsMax = 840_000;
-/** After an abort an operator has this long to return before `stop` no longer waits for it, milliseconds. */
-export const abortGraceMs = 5_000;
+/**
+ * When that time is over, operators have this long to stop and their tasks to be handed back, milliseconds. What is left
+ * then is requeued by closing the session.
+ */
+export const handBackMs = 5_000;
+/** After that, what was cut off has this long to end, milliseconds: calls and uploads on their way. */
+export const settleMs = 1_000;
+/** Stopping what lies below (clients, the DuckDB runner, folders) takes no longer than this, milliseconds. */
+export const stopBelowMs = 7_000;
 /** A line of an attempt's log waits this long for others to be stored with it, milliseconds; a short attempt stores once. */
 export const logUploadLingerMs = 200;
 /** While the log of an attempt grows, uploads begin at least this far apart, milliseconds: people follow it live. */

@@ -27,7 +27,7 @@ import { Claimer } from "./claimer.ts";
 import { Completer } from "./completer.ts";
 import type { WorkerConfig } from "./config.ts";
 import { HeldMessages, type WakeupQueue } from "./held.ts";
-import { abortGraceMs } from "./limits.ts";
+import { handBackMs, settleMs } from "./limits.ts";
 import { type WorkerMetrics, workerMetrics } from "./metrics.ts";
 import { operators } from "./operators/index.ts";
 import type { OperatorServices } from "./operators/operator.ts";
@@ -145,7 +145,7 @@ export class Worker implements Service {
       this.#attempts.add(attempt);
       return attempt.run().finally(() => this.#attempts.delete(attempt));
     };
-    this.claimer = new Claimer({ api, sessions, slots, queue: config.queue, timers, log, metrics, start });
+    this.claimer = new Claimer({ api, sessions, slots, queue: config.queue, timers, random, log, metrics, start });
     this.poller = new Poller({ claimer: this.claimer, sessions, slots, timers, random, log });
     const queueName = `trace-${config.queue}`;
     this.held = new HeldMessages({ queue, queueName, timers, log, metrics });
@@ -174,8 +174,8 @@ export class Worker implements Service {
   }
 
   /**
-   * Takes no more work, lets what runs end within `drainMs`, aborts the rest and closes the session, which requeues it at
-   * once. Safe to call twice.
+   * Takes no more work, lets what runs end within `drainMs`, aborts the rest and hands it back, which costs no task an
+   * attempt, and closes the session. Takes `workerStopMsMax` at most, whoever does not answer. Safe to call twice.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -184,22 +184,28 @@ export class Worker implements Service {
 
   async #stop(): Promise<void> {
     const quiet = Promise.all([this.claimer.stop(), this.poller.stop(), this.receiver.stop()]);
-    const cut = new AbortController();
-    const cancel = this.#timers.after(this.#config.drainMs, () => cut.abort());
     if (this.slots.used > 0) this.#log.info({ running: this.slots.used, drainMs: this.#config.drainMs }, "draining");
-    await Promise.race([Promise.all([quiet, this.slots.whenIdle(cut.signal)]), abortOf(cut.signal)]);
-    cancel();
+    await this.#idleWithin(this.#config.drainMs, quiet);
     for (const attempt of this.#attempts) attempt.letGo();
-    // Ends every session, so that a claim still on its way is given up and what it brings is requeued.
+    await this.#idleWithin(handBackMs, quiet);
+    if (this.slots.used > 0)
+      this.#log.error({ running: this.slots.used }, "not handed back in time; closing the session");
+    // Ends every session: a claim still on its way is given up, and what could not be handed back is requeued all the same.
     await this.sessions.stop();
     await quiet;
     this.held.stop();
-    const grace = new AbortController();
-    const cancelGrace = this.#timers.after(abortGraceMs, () => grace.abort());
-    await this.slots.whenIdle(grace.signal);
-    cancelGrace();
+    const completions = this.completer.stop();
+    await this.#idleWithin(settleMs, completions);
     if (this.slots.used > 0) this.#log.error({ running: this.slots.used }, "operators did not return after an abort");
-    await Promise.all([this.completer.stop(), stopAll(this.#below)]);
+    await stopAll(this.#below);
+  }
+
+  /** Resolves when no attempt is left and `quiet` has resolved, or after `ms`. */
+  async #idleWithin(ms: number, quiet: Promise<unknown>): Promise<void> {
+    const cut = new AbortController();
+    const cancel = this.#timers.after(ms, () => cut.abort());
+    await Promise.race([Promise.all([quiet, this.slots.whenIdle(cut.signal)]), abortOf(cut.signal)]);
+    cancel();
   }
 
   #counts(): WorkerMetrics {

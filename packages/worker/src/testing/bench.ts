@@ -146,9 +146,7 @@ export class Bench {
 
   /** With manual time nothing waits for a grace: attempts that a test left running are let go. */
   async stop(): Promise<void> {
-    const stopped = this.worker.stop();
-    await this.timers.advance(1_000_000);
-    await stopped;
+    await this.timers.advanceUntil(this.worker.stop());
     await this.dispatcher.stop();
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -20,6 +20,8 @@ export const workerToken = "tracew_test";
 interface Lease {
   readonly task: ClaimedTask;
   readonly sessionId: string;
+  /** What ended it, once: the same completion again gets the same answer. */
+  ended?: CompletionAnswer;
 }
 
 /** Answers a completion in place of the fake; undefined lets the fake answer. */
@@ -40,7 +42,12 @@ export class FakeDispatcher implements Service {
   readonly released: string[] = [];
   /** Items of every call, those refused included. */
   readonly calls: Completion[][] = [];
+  /** By task: what ended its attempt, handed back ones aside. */
   readonly completed = new Map<string, Completion["result"]>();
+  /** Tasks whose attempt was ended by a snooze, in order. */
+  readonly snoozed: string[] = [];
+  /** Tasks that lost a lease by the end of its session, in order: each counts against its task. */
+  readonly losses: string[] = [];
   readonly leases = new Map<string, Lease>();
   readonly lost = new Set<number>();
   datasets: ResolvedDataset[] = [];
@@ -51,7 +58,9 @@ export class FakeDispatcher implements Service {
     open?: () => void;
     beat?: () => void;
     claim?: () => Promise<void> | void;
-    complete?: () => void;
+    release?: () => void;
+    complete?: () => Promise<void> | void;
+    close?: () => Promise<void> | void;
     resolve?: () => void;
   } = {};
   /** Called when a call has taken effect; throws to lose its answer. */
@@ -134,6 +143,15 @@ export class FakeDispatcher implements Service {
     return task_id;
   }
 
+  /** As when a person cancels it: its lease is gone at once. */
+  cancel(taskId: string): void {
+    for (const [token, { task }] of this.leases) {
+      if (task.task_id !== taskId) continue;
+      this.leases.delete(token);
+      this.lost.add(task.lease_no);
+    }
+  }
+
   /** Ids of the tasks that wait. */
   get waiting(): readonly string[] {
     return this.#ready.map(({ task_id }) => task_id);
@@ -159,12 +177,16 @@ export class FakeDispatcher implements Service {
     return { lost: body.leases.filter((leaseNo) => this.lost.has(leaseNo)) };
   }
 
-  #close(sessionId: string) {
+  async #close(sessionId: string) {
     this.closed.push(sessionId);
-    for (const [token, lease] of this.leases) {
-      if (lease.sessionId !== sessionId) continue;
+    this.journal.note();
+    await this.before.close?.();
+    for (const [token, { ended, sessionId: holder, task }] of this.leases) {
+      if (holder !== sessionId) continue;
       this.leases.delete(token);
-      if (!this.completed.has(lease.task.task_id)) this.#ready.push(lease.task);
+      if (ended !== undefined) continue;
+      this.losses.push(task.task_id);
+      this.#ready.push(task);
     }
     this.journal.note();
     return {};
@@ -191,6 +213,7 @@ export class FakeDispatcher implements Service {
   }
 
   #release(items: readonly { lease_token: string }[]) {
+    this.before.release?.();
     for (const { lease_token } of items) {
       const { task } = this.#leaseOf(lease_token);
       this.released.push(task.task_id);
@@ -201,10 +224,10 @@ export class FakeDispatcher implements Service {
     return { items: items.map(() => ({ accepted: true })) };
   }
 
-  #complete(items: readonly Completion[]) {
+  async #complete(items: readonly Completion[]) {
     this.calls.push([...items]);
     this.journal.note();
-    this.before.complete?.();
+    await this.before.complete?.();
     const call = this.calls.length;
     const answers = items.map((item) => this.onComplete(item, call) ?? this.#end(item));
     this.journal.note();
@@ -217,9 +240,16 @@ export class FakeDispatcher implements Service {
     if (lease === undefined) {
       return { accepted: false, error: toErrorRecord(new TraceError("TR-3001", { detail: "the lease is not live" })) };
     }
-    this.completed.set(lease.task.task_id, result);
-    // The token is kept: the same completion again gets the same answer.
-    return { accepted: true, attempt_state: "succeeded", task_state: "completed", commits: [] };
+    if (lease.ended !== undefined) return lease.ended;
+    if (result.kind === "snooze") {
+      this.snoozed.push(lease.task.task_id);
+      this.#ready.push(lease.task);
+      lease.ended = { accepted: true, attempt_state: "snoozed", task_state: "queued" };
+    } else {
+      this.completed.set(lease.task.task_id, result);
+      lease.ended = { accepted: true, attempt_state: "succeeded", task_state: "completed", commits: [] };
+    }
+    return lease.ended;
   }
 
   #leaseOf(token: string): Lease {
