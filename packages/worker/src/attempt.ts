@@ -145,6 +145,7 @@ export class Attempt implements LeaseHolder {
       inputs: () => this.#resolveInputs(token),
       progress: (progress) => {
         this.progress = { ...progress, message: progress.message.slice(0, progressCharsMax) };
+        this.#session.progressed();
       },
       leftMs: () => Math.max(1, this.#endsAtMs - timers.monotonicMs()),
     };

@@ -18,6 +18,8 @@ export const pollEveryMs = 5_000;
 /** Wait after a failed receive or claim: doubles from base to max, milliseconds. */
 export const retryBaseMs = 250;
 export const retryMaxMs = 5_000;
+/** Progress is told at once, and not sooner than this after the beat before, milliseconds. */
+export const progressEveryMs = 1_000;
 /** Closing a session gives up after this, milliseconds: the session ends by itself soon after. */
 export const closeSessionMs = 3_000;
 

@@ -1,6 +1,11 @@
 import { TraceError } from "@trace/contracts";
+import { Metrics, silentLog } from "@trace/kit";
 import { afterEach, describe, expect, it } from "vitest";
+import type { WorkerApi } from "./api.ts";
+import { workerMetrics } from "./metrics.ts";
+import { LiveSession } from "./session.ts";
 import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
+import { ManualTimers } from "./testing/manual-timers.ts";
 
 let bench: Bench;
 afterEach(() => bench.stop());
@@ -8,6 +13,11 @@ afterEach(() => bench.stop());
 async function start(options?: BenchOptions): Promise<Bench> {
   bench = await Bench.start(options);
   return bench;
+}
+
+/** A call of its own through the event loop: what is on its way gets on meanwhile. */
+async function roundTrip(): Promise<void> {
+  await fetch(`http://127.0.0.1:${bench.worker.opsPort}/healthz`);
 }
 
 const gone = (what: string) => () => {
@@ -48,6 +58,130 @@ describe("a worker's session", () => {
       { lease_no: 1, progress: { message: "half", done: 1, total: 2, unit: "rows" } },
     ]);
     expect(dispatcher.beats[1]?.progress).toEqual([]);
+  });
+
+  it("tells progress at once, and then at most once a second, the newest of each attempt", async () => {
+    const { dispatcher, operator, timers } = await start();
+    bench.wake([noopJob(), noopJob()]);
+    const [first, second] = [await operator.nth(0), await operator.nth(1)];
+    await bench.pass(1);
+    await timers.advance(2_000);
+    expect(dispatcher.beats).toHaveLength(1);
+    first.context.progress({ message: "begun" });
+    await dispatcher.until("an early beat", () => dispatcher.beats.length === 2);
+    first.context.progress({ message: "on" });
+    second.context.progress({ message: "begun" });
+    first.context.progress({ message: "further" });
+    await timers.advance(999);
+    await roundTrip();
+    expect(dispatcher.beats).toHaveLength(2);
+    await timers.advance(1);
+    await dispatcher.until("the next", () => dispatcher.beats.length === 3);
+    expect(dispatcher.beats.map(({ progress }) => progress.map(({ progress }) => progress.message))).toEqual([
+      [],
+      ["begun"],
+      ["further", "begun"],
+    ]);
+    // Without news the rhythm is the old one, counted from the last beat.
+    await timers.advance(4_999);
+    await roundTrip();
+    expect(dispatcher.beats).toHaveLength(3);
+    await timers.advance(1);
+    await dispatcher.until("the next without news", () => dispatcher.beats.length === 4);
+  });
+
+  it("never sends a beat while one is on its way, whatever progress comes", async () => {
+    const { dispatcher, operator, timers } = await start();
+    bench.wake([noopJob()]);
+    const { context } = await operator.nth(0);
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.beat = () => answer.promise;
+    await timers.advance(5_000);
+    await dispatcher.until("a beat", () => dispatcher.beats.length === 1);
+    for (let second = 0; second < 8; second += 1) {
+      context.progress({ message: `second ${second}` });
+      await timers.advance(1_000);
+    }
+    await roundTrip();
+    expect(dispatcher.beats).toHaveLength(1);
+    answer.resolve();
+    await dispatcher.until("the next beat", () => dispatcher.beats.length === 2);
+    expect(dispatcher.beats[1]?.progress).toMatchObject([{ progress: { message: "second 7" } }]);
+    expect(context.signal.aborted).toBe(false);
+  });
+
+  it("tells progress again whose beat failed", async () => {
+    const { dispatcher, operator, timers } = await start();
+    bench.wake([noopJob()]);
+    const { context } = await operator.nth(0);
+    await bench.pass(1);
+    dispatcher.before.beat = () => {
+      dispatcher.before = {};
+      gone("a hiccup")();
+    };
+    await timers.advance(1_000);
+    context.progress({ message: "half" });
+    await dispatcher.until("the beat that fails", () => dispatcher.beats.length === 2);
+    for (let steps = 0; dispatcher.beats.length < 3 && steps < 50; steps += 1) {
+      await timers.advance(100);
+      await roundTrip();
+    }
+    expect(dispatcher.beats.slice(1).map(({ progress }) => progress)).toMatchObject([
+      [{ progress: { message: "half" } }],
+      [{ progress: { message: "half" } }],
+    ]);
+  });
+
+  it("names more leases than one call takes in several calls, and hears of the lost ones in each", async () => {
+    const bodies: { leases: readonly number[]; progress: readonly { lease_no: number }[] }[] = [];
+    const api: Pick<WorkerApi, "heartbeat" | "closeSession"> = {
+      heartbeat: async ({ body }) => {
+        bodies.push({ leases: body.leases, progress: body.progress ?? [] });
+        return { lost: body.leases.filter((leaseNo) => leaseNo === 7 || leaseNo === 25_000) };
+      },
+      closeSession: async () => ({}),
+    };
+    const timers = new ManualTimers();
+    const metrics = workerMetrics(new Metrics({ role: "worker" }), {
+      slots: () => 0,
+      running: () => 0,
+      sessions: () => 0,
+    });
+    const parts = { api: api as WorkerApi, timers, random: () => 0.5, log: silentLog(), metrics };
+    const opened = { session_id: "0197c7a4-0000-7000-8000-000000000001", ttl_ms: 15_000, beat_ms: 5_000 };
+    const session = new LiveSession(parts, opened, timers.monotonicMs());
+    const gone: number[] = [];
+    for (let leaseNo = 1; leaseNo <= 25_000; leaseNo += 1) {
+      const progress = leaseNo === 20_001 ? { message: "here" } : undefined;
+      session.hold({ leaseNo, progress, lose: () => void gone.push(leaseNo) });
+    }
+    session.start();
+    const beaten = session.beaten.next(10_000);
+    await timers.advance(5_000);
+    expect(await beaten).toEqual([7, 25_000]);
+    expect(bodies.map(({ leases }) => leases.length)).toEqual([10_000, 10_000, 5_000]);
+    expect(new Set(bodies.flatMap(({ leases }) => leases)).size).toBe(25_000);
+    expect(bodies.map(({ progress }) => progress.length)).toEqual([0, 0, 1]);
+    expect(gone).toEqual([7, 25_000]);
+    await session.close();
+  });
+
+  it("aborts the attempt of a canceled task with the next beat, says nothing for it, and frees its slot", async () => {
+    const { dispatcher, operator } = await start({ slots: 1 });
+    const { ids } = bench.wake([noopJob(), noopJob()]);
+    const { context } = await operator.nth(0);
+    dispatcher.cancel(ids[0] ?? "");
+    expect(context.signal.aborted).toBe(false);
+    await bench.pass(1);
+    expect(dispatcher.beats).toHaveLength(1);
+    expect(context.signal.reason).toMatchObject({ code: "TR-3004" });
+    const next = await operator.nth(1);
+    expect(next.context.task.task_id).toBe(ids[1]);
+    next.end();
+    await dispatcher.until("the other task", () => dispatcher.completed.size === 1);
+    expect(dispatcher.calls.flat()).toHaveLength(1);
+    await bench.pass(1);
+    expect(dispatcher.beats.at(-1)?.leases).not.toContain(context.task.lease_no);
   });
 
   it("aborts the attempt of a lost lease at once, completes nothing for it, and leaves the others alone", async () => {
@@ -118,7 +252,7 @@ describe("a worker's session", () => {
       // The answer of the failed beat arms the next try; time passes in steps until it is sent.
       for (let steps = 0; failures < seen && steps < 50; steps += 1) {
         await timers.advance(100);
-        await fetch(`http://127.0.0.1:${worker.opsPort}/healthz`);
+        await roundTrip();
       }
     }
     await beaten;

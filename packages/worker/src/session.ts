@@ -4,10 +4,11 @@
  * The dispatcher counts the time to live from when it received a beat. This side counts from when the last beat that
  * succeeded was sent, by a monotonic clock: it is always the first to know that the session is over (invariant 4).
  */
-import { type Progress, type Session, TraceError } from "@trace/contracts";
+import { batchItemsMax, type Progress, type Session, TraceError } from "@trace/contracts";
 import { backoffMs, type Log, type Random, TestSignal } from "@trace/kit";
 import { isCode, type WorkerApi } from "./api.ts";
-import { closeSessionMs, retryBaseMs, retryMaxMs } from "./limits.ts";
+import { Change } from "./change.ts";
+import { closeSessionMs, progressEveryMs, retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import { type Timers, wait } from "./timers.ts";
 
@@ -30,7 +31,7 @@ export interface SessionParts {
 
 export class LiveSession {
   readonly id: string;
-  /** Emitted after each beat that the dispatcher took. */
+  /** Emitted after each beat that the dispatcher took, with the leases that it says are lost. */
   readonly beaten = new TestSignal<readonly number[]>("session beaten");
   readonly #parts: SessionParts;
   readonly #session: Session;
@@ -42,7 +43,13 @@ export class LiveSession {
   #closed: Promise<void> | undefined;
   #aliveFromMs: number;
   #cancelExpiry: () => void = () => undefined;
+  /** When the last beat was sent, good or not; beats follow each other and never overlap. */
+  #beatSentMs: number;
+  #retryAtMs = 0;
   #failedBeats = 0;
+  /** Some holder has progress that was not told yet. */
+  #news = false;
+  readonly #newsCame = new Change();
 
   /** `sentAtMs`: monotonic time at which the call that opened it was sent. */
   constructor(parts: SessionParts, session: Session, sentAtMs: number) {
@@ -50,6 +57,7 @@ export class LiveSession {
     this.#session = session;
     this.id = session.session_id;
     this.#aliveFromMs = sentAtMs;
+    this.#beatSentMs = sentAtMs;
   }
 
   /** Aborted when the session is over. */
@@ -92,6 +100,13 @@ export class LiveSession {
       this.#reported.delete(holder.leaseNo);
       if (this.#retired && this.#holders.size === 0) void this.close();
     };
+  }
+
+  /** A holder has new progress: people watch it, so that it goes with the next beat, which comes early for it. */
+  progressed(): void {
+    if (this.#news) return;
+    this.#news = true;
+    this.#newsCame.report();
   }
 
   /**
@@ -157,44 +172,73 @@ export class LiveSession {
 
   async #beatUntilOver(): Promise<void> {
     while (!this.signal.aborted) {
-      await wait(this.#parts.timers, this.#nextBeatMs(), this.signal);
+      await this.#untilDue();
       if (!this.signal.aborted) await this.#beat();
     }
   }
 
-  #nextBeatMs(): number {
-    if (this.#failedBeats === 0) return this.#session.beat_ms;
-    const rule = { baseMs: retryBaseMs, maxMs: Math.min(retryMaxMs, this.#session.beat_ms) };
-    return backoffMs(rule, this.#failedBeats - 1, this.#parts.random);
+  /** Progress that comes meanwhile brings the next beat forward. */
+  async #untilDue(): Promise<void> {
+    const { timers } = this.#parts;
+    for (;;) {
+      const leftMs = this.#dueMs() - timers.monotonicMs();
+      if (leftMs <= 0 || this.signal.aborted) return;
+      const over = new AbortController();
+      const signal = AbortSignal.any([this.signal, over.signal]);
+      await Promise.race([wait(timers, leftMs, signal), this.#newsCame.next(signal)]);
+      over.abort();
+    }
   }
 
+  /** When the next beat is to be sent, monotonic. */
+  #dueMs(): number {
+    if (this.#failedBeats > 0) return this.#retryAtMs;
+    return this.#beatSentMs + (this.#news ? Math.min(progressEveryMs, this.#session.beat_ms) : this.#session.beat_ms);
+  }
+
+  /** One beat, in as many calls as its leases need. */
   async #beat(): Promise<void> {
-    const { api, log, metrics, timers } = this.#parts;
+    const { log, metrics, random, timers } = this.#parts;
     const holders = [...this.#holders.values()];
+    this.#news = false;
+    this.#beatSentMs = timers.monotonicMs();
+    try {
+      const lost: number[] = [];
+      for (let from = 0; from === 0 || from < holders.length; from += batchItemsMax) {
+        lost.push(...(await this.#tell(holders.slice(from, from + batchItemsMax))));
+        if (this.signal.aborted) return;
+      }
+      this.#failedBeats = 0;
+      metrics.beats.inc({ result: "ok" });
+      this.beaten.emit(lost);
+    } catch (error) {
+      if (this.signal.aborted) return;
+      metrics.beats.inc({ result: isCode(error, "TR-3002") ? "refused" : "failed" });
+      const rule = { baseMs: retryBaseMs, maxMs: Math.min(retryMaxMs, this.#session.beat_ms) };
+      this.#retryAtMs = timers.monotonicMs() + backoffMs(rule, this.#failedBeats, random);
+      this.#failedBeats += 1;
+      if (isCode(error, "TR-3002")) this.end(error);
+      else if (this.#failedBeats === 1) log.warn({ error, sessionId: this.id }, "heartbeat failed; trying again");
+    }
+  }
+
+  /** One call of a beat. Whatever part of the leases it names, it keeps the whole session alive. */
+  async #tell(holders: readonly LeaseHolder[]): Promise<readonly number[]> {
+    const { api, timers } = this.#parts;
     const progress = holders.flatMap(({ leaseNo, progress }) =>
       progress === undefined || this.#reported.get(leaseNo) === progress ? [] : [{ lease_no: leaseNo, progress }],
     );
     const sentAtMs = timers.monotonicMs();
-    try {
-      const { lost } = await api.heartbeat(
-        { params: { session_id: this.id }, body: { leases: holders.map(({ leaseNo }) => leaseNo), progress } },
-        { signal: this.signal },
-      );
-      if (this.signal.aborted) return;
-      this.#failedBeats = 0;
-      this.#aliveFromMs = sentAtMs;
-      this.#armExpiry();
-      metrics.beats.inc({ result: "ok" });
-      for (const item of progress) this.#reported.set(item.lease_no, item.progress);
-      this.#lose(lost);
-      this.beaten.emit(lost);
-    } catch (error) {
-      if (this.signal.aborted) return;
-      this.#failedBeats += 1;
-      metrics.beats.inc({ result: isCode(error, "TR-3002") ? "refused" : "failed" });
-      if (isCode(error, "TR-3002")) this.end(error);
-      else if (this.#failedBeats === 1) log.warn({ error, sessionId: this.id }, "heartbeat failed; trying again");
+    const body = { leases: holders.map(({ leaseNo }) => leaseNo), progress };
+    const { lost } = await api.heartbeat({ params: { session_id: this.id }, body }, { signal: this.signal });
+    if (this.signal.aborted) return [];
+    this.#aliveFromMs = sentAtMs;
+    this.#armExpiry();
+    for (const item of progress) {
+      if (this.#holders.has(item.lease_no)) this.#reported.set(item.lease_no, item.progress);
     }
+    this.#lose(lost);
+    return lost;
   }
 
   #lose(leaseNos: readonly number[]): void {

@@ -56,7 +56,7 @@ export class FakeDispatcher implements Service {
   /** Called at the begin of a call; throws what the call is to fail with. */
   before: {
     open?: () => void;
-    beat?: () => void;
+    beat?: () => Promise<void> | void;
     claim?: () => Promise<void> | void;
     release?: () => void;
     complete?: () => Promise<void> | void;
@@ -170,10 +170,10 @@ export class FakeDispatcher implements Service {
     return { session_id, ttl_ms: this.ttlMs, beat_ms: this.beatMs };
   }
 
-  #beat(sessionId: string, body: { leases: readonly number[]; progress: readonly { progress: Progress }[] }) {
+  async #beat(sessionId: string, body: { leases: readonly number[]; progress: readonly { progress: Progress }[] }) {
     this.beats.push({ sessionId, leases: body.leases, progress: body.progress });
     this.journal.note();
-    this.before.beat?.();
+    await this.before.beat?.();
     return { lost: body.leases.filter((leaseNo) => this.lost.has(leaseNo)) };
   }
 
