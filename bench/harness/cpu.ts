@@ -1,6 +1,9 @@
 /**
  * Who used the processors, from /proc (Linux). A sample holds, for every process, the time it ran and the time of its
  * children that ended and were waited for; the sum over a tree of processes therefore only grows, whoever ends in it.
+ *
+ * The totals of /proc/stat are not used for that: they are counted by looking at every tick who runs, which misses what runs
+ * for less than a tick at a time, as everything here does. The times of a process are measured at each switch.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { machineMs } from "./clock.ts";
@@ -18,8 +21,8 @@ interface ProcessTimes {
 export interface CpuSample {
   readonly atMs: number;
   readonly processes: ReadonlyMap<number, ProcessTimes>;
-  /** Of the whole machine, without what is idle or waits for the disk: user, nice, system, and stolen by the host, ticks. */
-  readonly busyTicks: number;
+  /** Time that the host of a virtual machine gave to others, ticks. */
+  readonly stolenTicks: number;
 }
 
 /** One line of /proc/<pid>/stat. The name in parentheses may hold anything, so it is cut at the last one. */
@@ -33,11 +36,11 @@ export function parseStat(text: string): ProcessTimes {
   };
 }
 
-/** The first line of /proc/stat: user nice system idle iowait irq softirq steal. Interrupts are nobody's. */
-export function parseBusy(text: string): number {
-  const [user, nice, system, , , , , steal] = (/^cpu +(.*)$/m.exec(text)?.[1] ?? "").split(" ").map(Number);
-  if (steal === undefined) throw new Error(`not /proc/stat: ${text.slice(0, 100)}`);
-  return (user ?? 0) + (nice ?? 0) + (system ?? 0) + steal;
+/** The first line of /proc/stat: user nice system idle iowait irq softirq steal. */
+export function parseStolen(text: string): number {
+  const stolen = Number(/^cpu +(.*)$/m.exec(text)?.[1]?.split(" ")[7]);
+  if (!Number.isInteger(stolen)) throw new Error(`not /proc/stat: ${text.slice(0, 100)}`);
+  return stolen;
 }
 
 export function sampleCpu(): CpuSample {
@@ -50,7 +53,7 @@ export function sampleCpu(): CpuSample {
       // It ended while we looked: its time is its parent's now.
     }
   }
-  return { atMs: machineMs(), processes, busyTicks: parseBusy(readFileSync("/proc/stat", "utf8")) };
+  return { atMs: machineMs(), processes, stolenTicks: parseStolen(readFileSync("/proc/stat", "utf8")) };
 }
 
 /** Time of a process and everything below it, ticks. */
@@ -71,13 +74,18 @@ export function cpuSeconds(before: CpuSample, after: CpuSample, pid: number): nu
   return (treeTicks(after, pid) - treeTicks(before, pid)) / ticksPerSecond;
 }
 
+function allTicks(sample: CpuSample): number {
+  let ticks = sample.stolenTicks;
+  for (const times of sample.processes.values()) ticks += times.ticks;
+  return ticks;
+}
+
 /**
  * Cores used, on average, by what is neither below `own` nor the kernel itself: other people's programs, and what the host
  * took away. What is foreign makes a round worthless.
  */
 export function foreignCores(before: CpuSample, after: CpuSample, own: number): number {
-  const seconds = (after.atMs - before.atMs) / 1_000;
-  const busy = (after.busyTicks - before.busyTicks) / ticksPerSecond;
+  const all = (allTicks(after) - allTicks(before)) / ticksPerSecond;
   const known = cpuSeconds(before, after, own) + cpuSeconds(before, after, kernelThreads);
-  return Math.max(0, (busy - known) / seconds);
+  return Math.max(0, (all - known) / ((after.atMs - before.atMs) / 1_000));
 }

@@ -1,5 +1,6 @@
 /** The command line of the suite. */
 import { parseArgs } from "node:util";
+import { gateWaitMaxMs } from "../harness/limits.ts";
 import {
   drainTasksDefault,
   finishedTasksDefault,
@@ -25,6 +26,8 @@ export interface TasksOptions {
   readonly finishedTasks: number;
   readonly soakMinutes: number;
   readonly soakRate: number;
+  /** Waits at most this long for a quiet machine before a round. */
+  readonly patienceMs: number;
   readonly json: boolean;
 }
 
@@ -35,6 +38,7 @@ export const usage = `npm run bench -- tasks [options]
   --seconds N              length of a sustained round; default ${sustainedMs / 1_000}
   --finished N             finished tasks beside which 'finished' measures; default ${finishedTasksDefault}
   --minutes N, --rate N    of 'soak': how long, and tasks a second; default ${soakDefault.minutes} and ${soakDefault.rate}
+  --patience N             seconds to wait for a quiet machine before each round; default ${gateWaitMaxMs / 1_000}
   --json                   one JSON document instead of lines (npm run --silent bench -- tasks --json)`;
 
 /** Throws with the usage on anything that it does not know. */
@@ -52,6 +56,7 @@ export function readOptions(args: readonly string[]): TasksOptions {
         finished: text,
         minutes: text,
         rate: text,
+        patience: text,
         json: { type: "boolean" },
       },
     }));
@@ -84,6 +89,7 @@ export function readOptions(args: readonly string[]): TasksOptions {
     finishedTasks: number("finished") ?? finishedTasksDefault,
     soakMinutes: number("minutes") ?? soakDefault.minutes,
     soakRate: number("rate") ?? soakDefault.rate,
+    patienceMs: (number("patience") ?? gateWaitMaxMs / 1_000) * 1_000,
     json: values.json === true,
   };
 }

@@ -105,7 +105,7 @@ export class Suite {
     const { graphile, ours: mine, role, options, postgres, tell } = this.#parts;
     graphile.use(graphileSettings.latency);
     // The real role runs a handful at once: warmed with as many tasks as the others, it would take minutes.
-    const how = { ms: options.latencyMs, warmupTasks: options.warmupTasks };
+    const how = { ms: options.latencyMs, warmupTasks: options.warmupTasks, patienceMs: options.patienceMs };
     const contender = (name: string, side: Side, warmupTasks: number) => ({
       name,
       run: () => running(side, () => latencyRound(side, postgres, { ...how, warmupTasks })),
@@ -220,12 +220,17 @@ export class Suite {
     during?: During,
   ): Contender<Speed> {
     const { options, postgres } = this.#parts;
-    const { warmupTasks } = options;
+    const { warmupTasks, patienceMs } = options;
     return {
       name,
       run: () =>
         running(side, () =>
-          sustainedRound(side, postgres, { ...how, warmupTasks, ...(during === undefined ? {} : { during }) }),
+          sustainedRound(side, postgres, {
+            ...how,
+            warmupTasks,
+            patienceMs,
+            ...(during === undefined ? {} : { during }),
+          }),
         ),
     };
   }

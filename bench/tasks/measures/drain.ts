@@ -28,6 +28,7 @@ export interface DrainRound {
 export interface DrainHow {
   readonly tasks: number;
   readonly warmupTasks: number;
+  readonly patienceMs: number;
   /** Begun when the queue is full, and ended when it is empty. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -42,7 +43,7 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
   const fillPerSecond = tasks / ((machineMs() - fillingMs) / 1_000);
   await side.settle();
   await postgres.checkpoint();
-  await quietMachine();
+  await quietMachine(how.patienceMs);
   const end = await how.during?.();
   const before = await mark(side, postgres);
   const reached = side.worker.next("reached");

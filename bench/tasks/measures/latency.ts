@@ -28,12 +28,12 @@ export interface LatencyRound {
 export async function latencyRound(
   side: Side,
   postgres: BenchPostgres,
-  how: { readonly ms: number; readonly warmupTasks: number },
+  how: { readonly ms: number; readonly warmupTasks: number; readonly patienceMs: number },
 ): Promise<LatencyRound> {
   await warmUp(side, how.warmupTasks);
   await side.empty();
   await postgres.checkpoint();
-  await quietMachine();
+  await quietMachine(how.patienceMs);
   const tasks = Math.round((latencyRate * how.ms) / 1_000);
   await startWork(side, tasks, true);
   const before = await mark(side, postgres);

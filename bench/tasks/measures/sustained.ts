@@ -30,6 +30,7 @@ export interface SustainedHow {
   readonly lanes: number;
   readonly ms: number;
   readonly warmupTasks: number;
+  readonly patienceMs: number;
   /** Begun before the first task, and ended when all are done. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -39,7 +40,7 @@ export async function sustainedRound(side: Side, postgres: BenchPostgres, how: S
   await warmUp(side, how.warmupTasks);
   await side.empty();
   await postgres.checkpoint();
-  await quietMachine();
+  await quietMachine(how.patienceMs);
   const end = await how.during?.();
   side.worker.onMessage((message) => {
     if (message.kind === "progress") side.producer.tell({ kind: "done", done: message.done });

@@ -53,6 +53,7 @@ class LeanWorker implements BenchWorker {
   readonly #claim;
   readonly #complete;
   readonly #stop = new AbortController();
+  /** Claimed, and its completion not sent. */
   readonly #held = new Set<number>();
   #sessionId = "";
   #free: number = leanWorker.slots;
@@ -117,7 +118,7 @@ class LeanWorker implements BenchWorker {
     const beat = async () => {
       const leases = [...this.#held];
       const answer = await this.#client.heartbeat({ params: { session_id: this.#sessionId }, body: { leases } });
-      // Those that ended while the call was on its way are no longer live, and were not lost.
+      // Those whose completion was sent meanwhile may be live no longer, and were not lost.
       const lost = answer.lost.filter((leaseNo) => this.#held.has(leaseNo));
       if (lost.length > 0) throw new Error(`${lost.length} leases were lost`);
     };
@@ -180,6 +181,7 @@ class LeanWorker implements BenchWorker {
 
   async #completeSome(batch: readonly Held[]): Promise<void> {
     this.#completing += 1;
+    for (const { leaseNo } of batch) this.#held.delete(leaseNo);
     const items = batch.map(({ token }) => ({ lease_token: token, result: { kind: "success" as const } }));
     const answer = await this.#complete({ body: { items } });
     const refused = answer.items.find((item) => !item.accepted);
@@ -188,8 +190,7 @@ class LeanWorker implements BenchWorker {
     }
     this.#completing -= 1;
     this.#free += batch.length;
-    for (const { leaseNo, claimed } of batch) {
-      this.#held.delete(leaseNo);
+    for (const { claimed } of batch) {
       claimed.open -= 1;
       if (claimed.open === 0) this.#forget(claimed.receipts);
     }

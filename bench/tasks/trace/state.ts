@@ -2,13 +2,14 @@
 import type { Database } from "@trace/kit";
 
 /** Rows that come and go with the work: they must not grow with the tasks ever run. */
-export const hotTables = ["ready", "leases", "outbox", "sessions"] as const;
-/** Rows that stay: they grow with the tasks ever run. */
+export const hotTables = ["ready", "waiting", "leases", "job_slots", "live_outputs", "outbox", "sessions"] as const;
+/** Rows that stay: they grow with the tasks ever run. The last two are partitioned by numbers that grow with time. */
 export const historyTables = ["tasks", "outcomes", "attempts"] as const;
 
 /** Takes every task and all that belongs to it away. Nothing may be at work. */
 export async function emptyState(db: Database): Promise<void> {
-  await db.raw(`truncate ${[...historyTables, "ready", "leases", "outbox", "task_keys"].join(", ")} cascade`);
+  const tables = [...historyTables, ...hotTables.filter((table) => table !== "sessions"), "task_keys"];
+  await db.raw(`truncate ${tables.join(", ")} cascade`);
 }
 
 /** Settles what the filling of a queue has left, as autovacuum would have done by the time a backlog is a backlog. */
@@ -55,53 +56,46 @@ export async function verifyState(db: Database, created: number, before = 0): Pr
 /** Rows written by one statement: each stays below the time limit of a statement. */
 const chunkRows = 250_000;
 
-/** Writes tasks that finished long ago, as the dispatcher would have left them, without running them. */
+/**
+ * Writes tasks that finished long ago, as the dispatcher would have left them, without running them. `onChunk` is called
+ * after each part, to vacuum it while it is small.
+ */
 export async function addFinished(
   db: Database,
   count: number,
   onChunk: (done: number) => Promise<void>,
 ): Promise<void> {
-  const [job] = await db.raw<Record<string, number>>(
-    `select v.job_id, v.dag_version_id, v.queue_id, v.failures_max, v.timeout_ms, v.org_id from job_versions v
-       join jobs j using (job_id) where j.name = 'empty' order by v.dag_version_id desc limit 1`,
-  );
-  if (job === undefined) throw new Error("the job of the benchmark is not deployed");
-  for (let done = 0; done < count; done += chunkRows) {
+  for (let done = 0; done < count; ) {
     const rows = Math.min(chunkRows, count - done);
-    await db.raw(
-      `with made as (
-         insert into tasks (public_id, org_id, job_id, dag_version_id, queue_id, priority, failures_max,
-                            lease_losses_max, timeout_ms, run_at, payload, created_at)
-         select (lpad(to_hex($2::bigint + n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
-                 || substr(md5(n::text), 4, 15))::uuid,
-                $3, $4, $5, $6, 0, $7, 10, $8, at, payload, at
-           from generate_series(1, $1::bigint) n,
-                lateral (select clock_timestamp() - interval '30 days' as at,
-                                json_build_object('n', n, 'sent_ms', 0, 'note', repeat('x', 160)) as payload) made
-         returning task_id, created_at
-       ), ended as (
-         insert into outcomes (task_id, state, attempt, failures, lease_losses, ended_at)
-         select task_id, 'completed', 1, 0, 0, created_at from made
-       )
-       insert into attempts (lease_no, task_id, attempt, state, worker, token_sha256, call_sha256, answer, started_at, ended_at)
-       select nextval('lease_numbers'), task_id, 1, 'succeeded', 'bench', sha256(task_id::text::bytea),
-              sha256(task_id::text::bytea), '{"accepted":true,"attempt_state":"succeeded","task_state":"completed"}',
-              created_at, created_at
-         from made`,
-      [
-        rows,
-        Date.now() - 30 * 86_400_000 + done,
-        job.org_id,
-        job.job_id,
-        job.dag_version_id,
-        job.queue_id,
-        job.failures_max,
-        job.timeout_ms,
-      ],
-    );
-    await onChunk(done + rows);
+    await db.raw("select add_history_partitions(2)");
+    await db.raw(addFinishedSql, [rows, Date.now() - 30 * 86_400_000 + done]);
+    done += rows;
+    await onChunk(done);
   }
 }
+
+/** $1: rows; $2: where their times begin, milliseconds, from which their ids are made (as UUIDv7, so that they are in order). */
+const addFinishedSql = `
+  with job as (
+    select v.* from job_versions v join jobs j using (job_id) where j.name = 'empty' order by v.dag_version_id desc limit 1
+  ), made as (
+    insert into tasks (public_id, org_id, job_id, dag_version_id, queue_id, priority, failures_max, lease_losses_max,
+                       timeout_ms, run_at, payload, created_at)
+    select (lpad(to_hex($2::bigint + n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
+           job.org_id, job.job_id, job.dag_version_id, job.queue_id, 0, job.failures_max, 10, job.timeout_ms,
+           now() - interval '30 days', json_build_object('n', n, 'sent_ms', 0, 'note', repeat('x', 160)),
+           now() - interval '30 days'
+      from job, generate_series(1, $1::bigint) n
+    returning task_id, created_at
+  ), ended as (
+    insert into outcomes (task_id, state, attempt, failures, lease_losses, ended_at)
+    select task_id, 'completed', 1, 0, 0, created_at from made
+  ), numbered as materialized (
+    select nextval('lease_numbers') as lease_no, task_id, created_at from made
+  )
+  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at, ended_at)
+  select lease_no, task_id, 1, 'succeeded', 'bench', int8send(lease_no) || uuid_send(gen_random_uuid()), created_at, created_at
+    from numbered`;
 
 export interface RelationSize {
   readonly name: string;
@@ -110,14 +104,17 @@ export interface RelationSize {
   readonly deadRows: number;
 }
 
-/** Size of each table and index of the work, and dead rows of the tables. */
+/** Size of each table and index of the work, and dead rows of the tables. A partition counts to its table. */
 export function relationSizes(db: Database): Promise<RelationSize[]> {
   return db.raw<RelationSize>(
-    `select c.relname as name, t.relname as table, pg_relation_size(c.oid) as bytes,
+    `select c.relname as name, coalesce(p.relname, t.relname) as table, pg_relation_size(c.oid) as bytes,
             coalesce(pg_stat_get_dead_tuples(c.oid), 0) as "deadRows"
        from pg_class t
+       left join pg_inherits i on i.inhrelid = t.oid
+       left join pg_class p on p.oid = i.inhparent
        join pg_class c on c.oid = t.oid or c.oid in (select indexrelid from pg_index where indrelid = t.oid)
-      where t.relname = any ($1) and t.relkind = 'r' and t.relnamespace = 'public'::regnamespace
+      where coalesce(p.relname, t.relname) = any ($1) and t.relkind = 'r'
+        and t.relnamespace = 'public'::regnamespace
       order by t.relname, c.relkind desc, c.relname`,
     [[...hotTables, ...historyTables]],
   );
