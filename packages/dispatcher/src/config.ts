@@ -22,6 +22,9 @@ export interface DispatcherConfig {
   readonly region: string;
   readonly s3Endpoint: string | undefined;
   readonly sqsEndpoint: string | undefined;
+  /** EventBridge bus that is told of tasks and commits; undefined: nobody is. */
+  readonly eventBus: string | undefined;
+  readonly eventBridgeEndpoint: string | undefined;
   /** A worker session lives this long without a beat, milliseconds. Shortened by tests. */
   readonly sessionTtlMs: number;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
@@ -47,6 +50,8 @@ export function dispatcherConfig(env: Environment): DispatcherConfig {
     region: read.text("AWS_REGION", "us-east-1"),
     s3Endpoint: read.optional("AWS_ENDPOINT_URL_S3"),
     sqsEndpoint: read.optional("AWS_ENDPOINT_URL_SQS"),
+    eventBus: read.optional("TRACE_EVENT_BUS"),
+    eventBridgeEndpoint: read.optional("AWS_ENDPOINT_URL_EVENTBRIDGE"),
     sessionTtlMs: read.integer("TRACE_SESSION_TTL_MS", sessionTtlMs, { min: sessionTtlMsMin, max: 600_000 }),
     credentials: { accessKeyId: read.text("AWS_ACCESS_KEY_ID"), secretAccessKey: read.text("AWS_SECRET_ACCESS_KEY") },
   };

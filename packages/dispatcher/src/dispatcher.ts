@@ -7,6 +7,7 @@ import { dispatcherRoutes, TraceError } from "@trace/contracts";
 import {
   type Clock,
   Database,
+  EventBus,
   Listener,
   type Log,
   Loop,
@@ -40,8 +41,9 @@ import { Logs } from "./logs.ts";
 import { createAdmission } from "./loops/admission.ts";
 import { addPartitions, createHistory } from "./loops/history.ts";
 import { OutboxLane } from "./loops/outbox.ts";
+import { EventsLane } from "./loops/outbox-events.ts";
 import { createReaper } from "./loops/reaper.ts";
-import { createReconciler } from "./loops/reconciler.ts";
+import { Reconciler } from "./loops/reconciler.ts";
 import { createMeters, type Meters } from "./meters.ts";
 import { plannerSettings } from "./planner.ts";
 import { Runs } from "./runs.ts";
@@ -59,6 +61,7 @@ import { Starts } from "./starts.ts";
 import { SystemStatus } from "./system.ts";
 import { Tasks } from "./tasks.ts";
 import type { WakeupRow } from "./wakeups.ts";
+import { Watching } from "./watching.ts";
 
 export const migrationsFolder = join(import.meta.dirname, "migrations");
 export const dispatcherVersion = "0.1.0";
@@ -77,7 +80,7 @@ export class Dispatcher implements Service {
   readonly ports = { user: 0, worker: 0, task: 0, ops: 0 };
   outbox: OutboxLane | undefined;
   reaper: Loop | undefined;
-  reconciler: Loop | undefined;
+  reconciler: Reconciler | undefined;
 
   constructor(config: DispatcherConfig, log: Log, clock: Clock = systemClock) {
     this.#config = config;
@@ -92,7 +95,12 @@ export class Dispatcher implements Service {
       log,
     });
     this.#store = new ObjectStore({ endpoint: config.s3Endpoint, region, credentials });
-    this.#queue = new MessageQueue({ endpoint: config.sqsEndpoint, region, credentials });
+    this.#queue = new MessageQueue({
+      endpoint: config.sqsEndpoint,
+      region,
+      credentials,
+      onQueueRecreated: (queue) => this.reconciler?.speakNow(queue.replace(/^trace-/, "")),
+    });
   }
 
   async start(): Promise<void> {
@@ -144,8 +152,16 @@ export class Dispatcher implements Service {
       queue: this.#queue,
       queueName: (id) => queues.get(id) ?? "default",
       log,
-      onSent: (messages) => meters.wakeups.inc(messages),
-      onPaused: (paused) => meters.lanePaused.set(paused ? 1 : 0),
+      onSent: ({ messages, ids }) => {
+        meters.wakeups.inc(messages);
+        meters.wakeupIds.inc(ids);
+      },
+      onLeft: (rows) => meters.wakeupsLeft.inc(rows),
+      onPaused: (paused) => {
+        meters.lanePaused.set({ lane: "sqs" }, paused ? 1 : 0);
+        // SQS was away, and if it keeps its queues in memory it comes back without what they held.
+        if (!paused) this.reconciler?.speakNow();
+      },
     });
     const onReady = (wakeups: readonly WakeupRow[]) => outbox.take(wakeups);
     const lastClaims = new Map<string, number>();
@@ -179,12 +195,7 @@ export class Dispatcher implements Service {
       onExpired: (count) => meters.expired.inc(count),
       onReady,
     });
-    const reconciler = createReconciler({
-      db,
-      log,
-      lastClaimMs: (queue) => lastClaims.get(queue),
-      onReady: () => outbox.nudge(),
-    });
+    const reconciler = new Reconciler({ db, log, lastClaimMs: (queue) => lastClaims.get(queue), onReady });
     const housekeeping = new Loop({
       name: "housekeeping",
       everyMs: housekeepingEveryMs,
@@ -198,7 +209,22 @@ export class Dispatcher implements Service {
     Object.assign(this, { outbox, reaper, reconciler });
     const listeners = this.#listeners({ orgId, schemaVersion, claims, completions, meters, onReady, reaper });
     const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
-    return [outbox, ...loops, ...listeners];
+    return [outbox, ...this.#eventLane(meters), ...loops, ...listeners];
+  }
+
+  /** The outbox lane to the event bus, if one is configured. The lane ends before its client. */
+  #eventLane(meters: Meters): Service[] {
+    const { credentials, eventBridgeEndpoint: endpoint, eventBus, region } = this.#config;
+    if (eventBus === undefined) return [];
+    const bus = new EventBus({ endpoint, region, credentials, bus: eventBus, source: "trace" });
+    const lane = new EventsLane({
+      db: this.#db,
+      bus,
+      log: this.#log,
+      onSent: (events) => meters.events.inc(events),
+      onPaused: (paused) => meters.lanePaused.set({ lane: "events" }, paused ? 1 : 0),
+    });
+    return [bus, lane];
   }
 
   #listeners(parts: {
@@ -245,6 +271,7 @@ export class Dispatcher implements Service {
         runs: new Runs(db, tasks),
         system: new SystemStatus(db, about),
         tasks,
+        watching: new Watching({ listing, store: this.#store, scratchBucket }),
       }),
     });
     const hashes = new SecretFile(config.workerTokenHashesFile);

@@ -17,11 +17,37 @@ export const leaseLossesMax = 10;
 /** A failed attempt is tried again after min(max, base * 2^failures) * rand(0.5..1.5). */
 export const retryBaseMs = 30_000;
 export const retryMaxMs = 600_000;
-/** The outbox looks by itself this often; a commit in this process nudges it at once. */
+/** The loop of an outbox lane looks this often, at this many rows. */
 export const outboxEveryMs = 250;
 export const outboxRowsMax = 200;
+/** It looks at what came due this long ago: longer than transactions that write to the outbox take to commit. */
+export const outboxLagMs = 2_000;
+/** And at the whole lane this often, or as rarely as keeps that to one part in `outboxSweepShare` of the time. */
+export const outboxSweepEveryMs = 1_000;
+export const outboxSweepShare = 20;
+/** Of a wake-up that is overdue by this, tasks that were claimed meanwhile are left out. */
+export const wakeupLateMs = 5_000;
+/** Calls to SQS, and to EventBridge, that are on their way at once. */
+export const wakeupSendsInFlightMax = 4;
+export const eventPutsInFlightMax = 4;
+/** Calls to SQS that are not full, by one writer: so many at once, and so many a second; more is sent in fewer and fuller ones. */
+export const wakeupSendBurst = 8;
+export const wakeupSendsPerSecond = 200;
+/** Ids that a writer has in hand; what comes beyond is left to the loop. */
+export const wakeupIdsInHandMax = 50_000;
+/** Rows that a writer has sent are deleted this often. */
+export const wakeupDeleteEveryMs = 50;
 /** Answers that blame a row before it is kept as failed. */
 export const outboxTriesMax = 20;
+/** A row that was blamed is tried again after min(max, base * 2^tries). */
+export const outboxRetryBaseMs = 1_000;
+export const outboxRetryMaxMs = 60_000;
+/** Failed rows are kept this long for people to look at. */
+export const failedKeptMs = 30 * 24 * 3_600_000;
+export const failedForgottenMax = 10_000;
+export const failedForgetEveryMs = 3_600_000;
+/** Rows are counted for metrics and people up to this (also in sql/outbox.sql). */
+export const countedRowsMax = 100_000;
 /** An unavailable destination pauses its lane. */
 export const lanePauseBaseMs = 1_000;
 export const lanePauseMaxMs = 300_000;
@@ -76,6 +102,8 @@ export const watchQueuedEveryMs = 1_000;
 export const watchLogEveryMs = 1_000;
 /** A watched log is read in pieces of this size, bytes; a line of it is far shorter. */
 export const logPieceBytes = 256 * 1024;
+/** Versions of the log of an attempt that is over, looked at before its reader is asked to come back. */
+export const logVersionsMax = 5;
 /** The first line of a log that lost its front is at most this long, bytes. */
 export const logMarkerBytesMax = 64;
 /** Attempts that an event shows of a task, bytes of JSON: the newest ones. */

@@ -1,7 +1,7 @@
 -- A second lane of the outbox, for EventBridge, and what the dispatchers tell each other about claims.
 
--- Queues never go. Checking the reference again with each row locked the row of the queue against no one, and made the
--- creations of one queue queue up for the lock's multixact.
+-- Queues never go. Checking the reference with each row locks the queue's row for share, and transactions that do so at once
+-- share the lock through a multixact, for nothing.
 alter table outbox drop constraint outbox_queue_id_fkey;
 alter table outbox drop constraint outbox_lane_check;
 alter table outbox alter column queue_id drop not null;

@@ -128,6 +128,7 @@ export interface ClaimTasksParams {
   readonly run_ats: readonly string[];
   readonly task_ids: readonly number[];
   readonly limit: number;
+  readonly secrets: Buffer;
 }
 export interface ClaimTasksRow {
   readonly lease_no: number;
@@ -146,8 +147,8 @@ export interface ClaimTasksRow {
 }
 export const claimTasks: Statement<ClaimTasksParams, ClaimTasksRow> = {
   name: "claimTasks",
-  params: ["session_public_id", "queue_id", "task_public_ids", "priorities", "run_ats", "task_ids", "limit"],
-  text: "with session as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share\n), live as materialized (\n  select session_id from session where expires_at > clock_timestamp()\n), named as (\n  delete from ready where ctid = any (array(\n    select r.ctid\n      from tasks t join ready r on r.task_id = t.task_id\n     where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)\n     order by r.priority, r.run_at, r.task_id\n     limit $7\n       for update of r skip locked))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), next as (\n  delete from ready where ctid = any (array(\n    select n.ctid\n      from unnest($4::smallint[], $5::text[], $6::bigint[]) as p (priority, run_at, task_id)\n     cross join lateral (\n       select r.ctid\n         from ready r\n        where r.queue_id = $2 and r.priority = p.priority and (r.run_at, r.task_id) >= (p.run_at::timestamptz, p.task_id) and r.run_at <= now()\n        order by r.run_at, r.task_id\n        limit $7\n          for update skip locked) n\n     where exists (select 1 from live)\n     limit greatest($7 - (select count(*) from named), 0)))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), claimed as materialized (\n  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, nextval('lease_numbers') as lease_no,\n         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain\n    from (select * from named union all select * from next) c\n    join tasks t on t.task_id = c.task_id\n), proven as materialized (\n  select c.*, int8send(c.lease_no) || uuid_send(gen_random_uuid()) as token from claimed c\n), leased as (\n  insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)\n  select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,\n         clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'\n    from proven\n)\nselect p.lease_no, p.token, p.task_id, p.attempt, p.public_id, p.payload, p.job_id, p.dag_version_id, p.plain, p.limited,\n       (select r.public_id from runs r where r.run_id = p.run_id) as run_public_id,\n       case when p.lease_no = (select min(lease_no) from proven)\n            then (select json_agg(json_build_array(o.priority, o.run_at::text, o.task_id))\n                    from (select distinct on (priority) priority, run_at, task_id from next order by priority, run_at desc, task_id desc) o)\n       end as onward,\n       case when p.lease_no = (select min(lease_no) from proven)\n            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from proven)\n       end as waited_ms\n  from proven p",
+  params: ["session_public_id", "queue_id", "task_public_ids", "priorities", "run_ats", "task_ids", "limit", "secrets"],
+  text: "with session as materialized (\n  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share\n), live as materialized (\n  select session_id from session where expires_at > clock_timestamp()\n), named as (\n  delete from ready where ctid = any (array(\n    select r.ctid\n      from tasks t join ready r on r.task_id = t.task_id\n     where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)\n     order by r.priority, r.run_at, r.task_id\n     limit $7\n       for update of r skip locked))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), next as (\n  delete from ready where ctid = any (array(\n    select n.ctid\n      from unnest($4::smallint[], $5::text[], $6::bigint[]) as p (priority, run_at, task_id)\n     cross join lateral (\n       select r.ctid\n         from ready r\n        where r.queue_id = $2 and r.priority = p.priority and (r.run_at, r.task_id) >= (p.run_at::timestamptz, p.task_id) and r.run_at <= now()\n        order by r.run_at, r.task_id\n        limit $7\n          for update skip locked) n\n     where exists (select 1 from live)\n     limit greatest($7 - (select count(*) from named), 0)))\n  returning task_id, priority, run_at, attempt, failures, lease_losses\n), claimed as materialized (\n  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,\n         int8send(c.lease_no) || substr($8::bytea, c.place * 16 - 15, 16) as token,\n         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain\n    from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place\n            from (select * from named union all select * from next) u) c\n    join tasks t on t.task_id = c.task_id\n), leased as (\n  insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)\n  select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,\n         clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'\n    from claimed\n)\nselect c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_id, c.dag_version_id, c.plain, c.limited,\n       case when c.run_id is not null then (select r.public_id from runs r where r.run_id = c.run_id) end as run_public_id,\n       case when c.place = 1\n            then (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))\n                    from (select priority, max(run_at) as run_at from next group by priority) l)\n       end as onward,\n       case when c.place = 1\n            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from claimed)\n       end as waited_ms\n  from claimed c",
 };
 
 export interface FirstReadyParams {
@@ -627,7 +628,7 @@ export interface CompletePlainRow {
 export const completePlain: Statement<CompletePlainParams, CompletePlainRow> = {
   name: "completePlain",
   params: ["tokens"],
-  text: "with held as materialized (\n  select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n), judged as materialized (\n  select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker\n    from held h\n    join session s on s.session_id = h.session_id\n   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), ended as (\n  delete from leases where ctid = any (array(select place from judged))\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)\n  select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses)\n  select task_id, 'completed', attempt, failures, lease_losses from judged\n)\nselect coalesce(array_agg(lease_no), '{}') as lease_nos from judged",
+  text: "with held as materialized (\n  select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for share\n), judged as materialized (\n  select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker\n    from held h\n    join session s on s.session_id = h.session_id\n   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), ended as (\n  delete from leases where ctid = any (array(select place from judged))\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)\n  select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no)\n  select task_id, 'completed', attempt, failures, lease_losses, lease_no from judged\n)\nselect coalesce(array_agg(lease_no), '{}') as lease_nos from judged",
 };
 
 export interface StartAttemptsParams {
@@ -721,7 +722,7 @@ export interface EndAttemptsRow {
 export const endAttempts: Statement<EndAttemptsParams, EndAttemptsRow> = {
   name: "endAttempts",
   params: ["tokens", "history", "outcomes", "again", "freed_task_ids", "freed_slot_task_ids", "wakeups"],
-  text: "with ended as (\n  delete from leases where token = any ($1::bytea[]) returning lease_no\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at)\n  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at\n    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token text,\n         call_sha256 text, answer json, error json, started_at timestamptz)\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, error)\n  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.error\n    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, error json)\n), again as materialized (\n  select a.task_id, a.job_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms' as run_at, a.attempt, a.failures, a.lease_losses, a.limited\n    from json_to_recordset($4::json) as a (task_id bigint, job_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int,\n         lease_losses int, limited boolean)\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, queue_id, priority, run_at, attempt, failures, lease_losses from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, job_id, priority, run_at, attempt, failures, lease_losses from again where limited\n), freed as (\n  delete from live_outputs where task_id = any ($5::bigint[])\n), vacated as (\n  delete from job_slots where task_id = any ($6::bigint[])\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + greatest(w.delay_ms, 500) * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)\n    from json_to_recordset($7::json) as w (queue_id int, delay_ms bigint, task_ids json)\n  returning outbox_id, due_at, queue_id, task_ids\n)\nselect (select count(*)::int from ended) as ended,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))\n                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups",
+  text: "with ended as (\n  delete from leases where token = any ($1::bytea[]) returning lease_no\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at)\n  select h.lease_no, h.task_id, h.attempt, h.state, h.worker, decode(h.token, 'hex'), decode(h.call_sha256, 'hex'), h.answer, h.error, h.started_at\n    from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token text,\n         call_sha256 text, answer json, error json, started_at timestamptz)\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, error)\n  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.lease_no, o.error\n    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, lease_no bigint, error json)\n), again as materialized (\n  select a.task_id, a.job_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms' as run_at, a.attempt, a.failures, a.lease_losses, a.limited\n    from json_to_recordset($4::json) as a (task_id bigint, job_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int,\n         lease_losses int, limited boolean)\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, queue_id, priority, run_at, attempt, failures, lease_losses from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt, failures, lease_losses)\n  select task_id, job_id, priority, run_at, attempt, failures, lease_losses from again where limited\n), freed as (\n  delete from live_outputs where task_id = any ($5::bigint[])\n), vacated as (\n  delete from job_slots where task_id = any ($6::bigint[])\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + greatest(w.delay_ms, 500) * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)\n    from json_to_recordset($7::json) as w (queue_id int, delay_ms bigint, task_ids json)\n  returning outbox_id, due_at, queue_id, task_ids\n)\nselect (select count(*)::int from ended) as ended,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))\n                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups",
 };
 
 export interface FindAttemptsParams {
@@ -788,20 +789,40 @@ export const tryOutboxLock: Statement<TryOutboxLockParams, TryOutboxLockRow> = {
   text: "select pg_try_advisory_lock(hashtext('trace outbox'), hashtext($1)) as locked",
 };
 
-export interface ReadOutboxParams {
-  readonly lane: string;
+export interface ReadWakeupsParams {
+  readonly from_due_at: string | null;
+  readonly from_outbox_id: number;
+  readonly lag_ms: number;
+  readonly late_ms: number;
   readonly limit: number;
 }
-export interface ReadOutboxRow {
+export interface ReadWakeupsRow {
   readonly outbox_id: number;
+  readonly due_at: string;
   readonly queue_id: number;
   readonly task_ids: readonly string[];
-  readonly tries: number;
 }
-export const readOutbox: Statement<ReadOutboxParams, ReadOutboxRow> = {
-  name: "readOutbox",
-  params: ["lane", "limit"],
-  text: "select o.outbox_id, o.queue_id, o.task_ids, coalesce(t.tries, 0) as tries\n  from outbox o left join outbox_tries t on t.outbox_id = o.outbox_id\n where o.lane = $1 and o.due_at <= now()\n order by o.due_at, o.outbox_id\n limit $2",
+export const readWakeups: Statement<ReadWakeupsParams, ReadWakeupsRow> = {
+  name: "readWakeups",
+  params: ["from_due_at", "from_outbox_id", "lag_ms", "late_ms", "limit"],
+  text: "select o.outbox_id, o.due_at::text as due_at, o.queue_id,\n       case when o.due_at > now() - $4::bigint * interval '1 ms' then o.task_ids\n            else array(select t.public_id from tasks t join ready r on r.task_id = t.task_id where t.public_id = any (o.task_ids)) end as task_ids\n  from outbox o\n where o.lane = 'sqs' and o.due_at <= now()\n   and (o.due_at, o.outbox_id) > (coalesce($1::text::timestamptz, now() - $3::bigint * interval '1 ms'), $2::bigint)\n order by o.due_at, o.outbox_id\n limit $5",
+};
+
+export interface ReadEventsParams {
+  readonly from_due_at: string | null;
+  readonly from_outbox_id: number;
+  readonly lag_ms: number;
+  readonly limit: number;
+}
+export interface ReadEventsRow {
+  readonly outbox_id: number;
+  readonly due_at: string;
+  readonly events: unknown;
+}
+export const readEvents: Statement<ReadEventsParams, ReadEventsRow> = {
+  name: "readEvents",
+  params: ["from_due_at", "from_outbox_id", "lag_ms", "limit"],
+  text: "select o.outbox_id, o.due_at::text as due_at, o.events\n  from outbox o\n where o.lane = 'events' and o.due_at <= now()\n   and (o.due_at, o.outbox_id) > (coalesce($1::text::timestamptz, now() - $3::bigint * interval '1 ms'), $2::bigint)\n order by o.due_at, o.outbox_id\n limit $4",
 };
 
 export interface DeleteOutboxParams {
@@ -814,10 +835,26 @@ export const deleteOutbox: Statement<DeleteOutboxParams, DeleteOutboxRow> = {
   text: "with sent as (\n  delete from outbox where outbox_id = any ($1::bigint[])\n)\ndelete from outbox_tries where outbox_id = any ($1::bigint[]) and not failed",
 };
 
+export interface KeepOfOutboxParams {
+  readonly outbox_id: number;
+  readonly task_ids: readonly string[] | null;
+  readonly events: string | null;
+}
+export type KeepOfOutboxRow = Readonly<Record<never, never>>;
+export const keepOfOutbox: Statement<KeepOfOutboxParams, KeepOfOutboxRow> = {
+  name: "keepOfOutbox",
+  params: ["outbox_id", "task_ids", "events"],
+  text: "update outbox set task_ids = $2::uuid[], events = $3::json where outbox_id = $1",
+};
+
 export interface BlameOutboxParams {
   readonly outbox_id: number;
+  readonly task_ids: readonly string[] | null;
+  readonly events: string | null;
   readonly error: string;
   readonly tries_max: number;
+  readonly retry_base_ms: number;
+  readonly retry_max_ms: number;
 }
 export interface BlameOutboxRow {
   readonly tries: number;
@@ -825,19 +862,85 @@ export interface BlameOutboxRow {
 }
 export const blameOutbox: Statement<BlameOutboxParams, BlameOutboxRow> = {
   name: "blameOutbox",
-  params: ["outbox_id", "error", "tries_max"],
-  text: "with tried as (\n  insert into outbox_tries (outbox_id, lane, queue_id, task_ids, tries, last_error)\n  select outbox_id, lane, queue_id, task_ids, 1, $2 from outbox where outbox_id = $1\n  on conflict (outbox_id) do update set tries = outbox_tries.tries + 1, last_error = excluded.last_error,\n     last_tried_at = clock_timestamp(), failed = outbox_tries.tries + 1 >= $3\n  returning outbox_id, tries, failed\n), gone as (\n  delete from outbox o using tried where o.outbox_id = tried.outbox_id and tried.failed\n)\nselect tries, failed from tried",
+  params: ["outbox_id", "task_ids", "events", "error", "tries_max", "retry_base_ms", "retry_max_ms"],
+  text: "with tried as (\n  insert into outbox_tries (outbox_id, lane, queue_id, task_ids, events, tries, last_error)\n  select outbox_id, lane, queue_id, $2::uuid[], $3::json, 1, $4 from outbox where outbox_id = $1\n  on conflict (outbox_id) do update set task_ids = excluded.task_ids, events = excluded.events, tries = outbox_tries.tries + 1,\n     last_error = excluded.last_error, last_tried_at = clock_timestamp(), failed = outbox_tries.tries + 1 >= $5\n  returning outbox_id, tries, failed\n), gone as (\n  delete from outbox o using tried where o.outbox_id = tried.outbox_id and tried.failed\n), again as (\n  update outbox o set task_ids = $2::uuid[], events = $3::json,\n         due_at = clock_timestamp() + least($7::bigint, $6::bigint * 2 ^ least(tried.tries - 1, 30)) * interval '1 ms'\n    from tried where o.outbox_id = tried.outbox_id and not tried.failed\n)\nselect tries, failed from tried",
 };
 
-export interface AddWakeupParams {
-  readonly queue_id: number;
-  readonly task_ids: readonly string[];
+export interface FailedOutboxParams {
+  readonly limit: number;
 }
-export type AddWakeupRow = Readonly<Record<never, never>>;
-export const addWakeup: Statement<AddWakeupParams, AddWakeupRow> = {
-  name: "addWakeup",
-  params: ["queue_id", "task_ids"],
-  text: "insert into outbox (lane, due_at, queue_id, task_ids) values ('sqs', clock_timestamp(), $1, $2::uuid[])",
+export interface FailedOutboxRow {
+  readonly outbox_id: number;
+  readonly lane: string;
+  readonly queue: string;
+  readonly entries: number;
+  readonly events: unknown;
+  readonly tries: number;
+  readonly last_error: string;
+  readonly last_tried_at: Date;
+}
+export const failedOutbox: Statement<FailedOutboxParams, FailedOutboxRow> = {
+  name: "failedOutbox",
+  params: ["limit"],
+  text: "select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), json_array_length(t.events)) as entries, t.events, t.tries,\n       t.last_error, t.last_tried_at\n  from outbox_tries t left join queues q on q.queue_id = t.queue_id\n where t.failed\n order by t.outbox_id desc\n limit $1",
+};
+
+export interface RequeueOutboxParams {
+  readonly outbox_ids: readonly number[];
+}
+export interface RequeueOutboxRow {
+  readonly outbox_id: number;
+}
+export const requeueOutbox: Statement<RequeueOutboxParams, RequeueOutboxRow> = {
+  name: "requeueOutbox",
+  params: ["outbox_ids"],
+  text: "with again as (\n  delete from outbox_tries where outbox_id = any ($1::bigint[]) and failed returning lane, queue_id, task_ids, events\n)\ninsert into outbox (lane, due_at, queue_id, task_ids, events)\nselect lane, clock_timestamp(), queue_id, task_ids, events from again\nreturning outbox_id",
+};
+
+export interface ForgetFailedOutboxParams {
+  readonly older_than_ms: number;
+  readonly limit: number;
+}
+export interface ForgetFailedOutboxRow {
+  readonly outbox_id: number;
+}
+export const forgetFailedOutbox: Statement<ForgetFailedOutboxParams, ForgetFailedOutboxRow> = {
+  name: "forgetFailedOutbox",
+  params: ["older_than_ms", "limit"],
+  text: "delete from outbox_tries where outbox_id = any (array(\n  select outbox_id from outbox_tries where failed and last_tried_at < clock_timestamp() - $1::bigint * interval '1 ms' order by outbox_id limit $2))\nreturning outbox_id",
+};
+
+export interface AddEventsParams {
+  readonly events: string;
+}
+export type AddEventsRow = Readonly<Record<never, never>>;
+export const addEvents: Statement<AddEventsParams, AddEventsRow> = {
+  name: "addEvents",
+  params: ["events"],
+  text: "insert into outbox (lane, due_at, events)\nselect 'events', clock_timestamp(), json_agg(json_build_object('type', type, 'time', clock_timestamp(), 'detail', detail) order by place)\n  from (select e.type, row_number() over () as place,\n               json_strip_nulls(json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', e.task_id, 'attempt', e.attempt,\n                 'dataset', e.dataset, 'generation', e.generation, 'commit', e.commit)) as detail\n          from json_to_recordset($1::json) as e (type text, org_id bigint, job_id bigint, task_id uuid, attempt int, dataset text, generation int, commit bigint)\n          join orgs o on o.org_id = e.org_id\n          join jobs j on j.job_id = e.job_id\n          join dags d on d.dag_id = j.dag_id) e\n group by (place - 1) / 100",
+};
+
+export interface AddCompletedEventsParams {
+  readonly lease_nos: readonly number[];
+}
+export type AddCompletedEventsRow = Readonly<Record<never, never>>;
+export const addCompletedEvents: Statement<AddCompletedEventsParams, AddCompletedEventsRow> = {
+  name: "addCompletedEvents",
+  params: ["lease_nos"],
+  text: "insert into outbox (lane, due_at, events)\nselect 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.completed', 'time', clock_timestamp(), 'detail', detail) order by place)\n  from (select row_number() over (order by a.lease_no) as place,\n               json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', a.attempt) as detail\n          from attempts a\n          join tasks t on t.task_id = a.task_id\n          join orgs o on o.org_id = t.org_id\n          join jobs j on j.job_id = t.job_id\n          join dags d on d.dag_id = j.dag_id\n         where a.lease_no = any ($1::bigint[]) and a.state = 'succeeded') e\n group by (place - 1) / 100",
+};
+
+export type OutboxLanesParams = Readonly<Record<never, never>>;
+export interface OutboxLanesRow {
+  readonly lane: string;
+  readonly pending: number;
+  readonly oldest_ms: number | null;
+  readonly failed: number;
+}
+export const outboxLanes: Statement<OutboxLanesParams, OutboxLanesRow> = {
+  name: "outboxLanes",
+  params: [],
+  text: "select l.lane,\n       (select count(*)::int from (select 1 from outbox o where o.lane = l.lane and o.due_at <= now() limit 100000) o) as pending,\n       (select (extract(epoch from clock_timestamp() - o.due_at) * 1000)::float8\n          from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at, o.outbox_id limit 1) as oldest_ms,\n       (select count(*)::int from (select 1 from outbox_tries t where t.lane = l.lane and t.failed limit 100000) t) as failed\n  from (values ('sqs'), ('events')) as l (lane)",
 };
 
 export type OutboxStatusParams = Readonly<Record<never, never>>;
@@ -849,7 +952,7 @@ export interface OutboxStatusRow {
 export const outboxStatus: Statement<OutboxStatusParams, OutboxStatusRow> = {
   name: "outboxStatus",
   params: [],
-  text: "select count(*)::int as pending,\n       (extract(epoch from clock_timestamp() - min(due_at)) * 1000)::float8 as oldest_ms,\n       (select count(*)::int from outbox_tries where failed) as failed\n  from outbox where due_at <= clock_timestamp()",
+  text: "select (select count(*)::int from (select 1 from outbox o where o.lane in ('sqs', 'events') and o.due_at <= now() limit 100000) o) as pending,\n       (select (extract(epoch from clock_timestamp() - min(first.due_at)) * 1000)::float8\n          from (values ('sqs'), ('events')) as l (lane)\n         cross join lateral (select o.due_at from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at, o.outbox_id limit 1) first) as oldest_ms,\n       (select count(*)::int from (select 1 from outbox_tries t where t.failed limit 100000) t) as failed",
 };
 
 export interface QueueStatusParams {
@@ -865,21 +968,37 @@ export interface QueueStatusRow {
 export const queueStatus: Statement<QueueStatusParams, QueueStatusRow> = {
   name: "queueStatus",
   params: ["org_id"],
-  text: "select q.queue_id, q.name,\n       (select count(*)::int from ready r where r.queue_id = q.queue_id) as ready,\n       (select count(*)::int from leases l where l.queue_id = q.queue_id) as leased,\n       (select (extract(epoch from clock_timestamp() - min(greatest(r.run_at, r.ready_at))) * 1000)::float8\n          from ready r where r.queue_id = q.queue_id and r.run_at <= now()) as oldest_ready_ms\n  from queues q where q.org_id = $1 order by q.name",
+  text: "select q.queue_id, q.name,\n       (select count(*)::int from (select 1 from ready r where r.queue_id = q.queue_id limit 100000) r) as ready,\n       (select count(*)::int from (select 1 from leases l where l.queue_id = q.queue_id limit 100000) l) as leased,\n       (with recursive first as (\n          (select r.priority, r.run_at, r.ready_at from ready r where r.queue_id = q.queue_id order by r.priority, r.run_at, r.task_id limit 1)\n          union all\n          select n.priority, n.run_at, n.ready_at\n            from first f\n           cross join lateral (\n             select r.priority, r.run_at, r.ready_at from ready r\n              where r.queue_id = q.queue_id and r.priority > f.priority\n              order by r.priority, r.run_at, r.task_id limit 1) n)\n        select (extract(epoch from clock_timestamp() - min(greatest(run_at, ready_at))) * 1000)::float8 from first where run_at <= now()) as oldest_ready_ms\n  from queues q where q.org_id = $1 order by q.name",
 };
 
-export interface OldestReadyParams {
+export interface TellClaimsParams {
+  readonly queue_ids: readonly number[];
+  readonly ages_ms: readonly number[];
+}
+export type TellClaimsRow = Readonly<Record<never, never>>;
+export const tellClaims: Statement<TellClaimsParams, TellClaimsRow> = {
+  name: "tellClaims",
+  params: ["queue_ids", "ages_ms"],
+  text: "insert into queue_pulses (queue_id, claimed_at)\nselect queue_id, clock_timestamp() - age_ms * interval '1 ms'\n  from unnest($1::int[], $2::float8[]) as c (queue_id, age_ms)\n order by queue_id\non conflict (queue_id) do update set claimed_at = greatest(queue_pulses.claimed_at, excluded.claimed_at), spoken = 0",
+};
+
+export interface WakeForgottenParams {
   readonly queue_id: number;
-  readonly older_than_ms: number;
-  readonly limit: number;
+  readonly after_ms: number;
+  readonly at_once: boolean;
+  readonly every_ms: number;
+  readonly quiet_max_ms: number;
+  readonly tasks_max: number;
 }
-export interface OldestReadyRow {
-  readonly public_id: string;
+export interface WakeForgottenRow {
+  readonly outbox_id: number;
+  readonly queue_id: number;
+  readonly task_ids: readonly string[];
 }
-export const oldestReady: Statement<OldestReadyParams, OldestReadyRow> = {
-  name: "oldestReady",
-  params: ["queue_id", "older_than_ms", "limit"],
-  text: "select t.public_id\n  from ready r join tasks t on t.task_id = r.task_id\n where r.queue_id = $1 and r.run_at <= now() - $2::bigint * interval '1 ms' and r.ready_at <= now() - $2::bigint * interval '1 ms'\n   and exists (select 1 from sessions s where s.closed_at is null and s.expires_at > now())\n   and not exists (select 1 from outbox o where o.lane = 'sqs' and o.queue_id = $1 and o.due_at <= now())\n order by r.priority, r.run_at, r.task_id\n limit $3",
+export const wakeForgotten: Statement<WakeForgottenParams, WakeForgottenRow> = {
+  name: "wakeForgotten",
+  params: ["queue_id", "after_ms", "at_once", "every_ms", "quiet_max_ms", "tasks_max"],
+  text: "with recursive quiet as materialized (\n  select 1 from (values (1)) v\n   where not exists (select 1 from queue_pulses p where p.queue_id = $1 and not $3::boolean\n           and (p.claimed_at > clock_timestamp() - $2::bigint * interval '1 ms'\n                or p.spoken_at > clock_timestamp() - least($5::bigint, $4::bigint * 2 ^ least(p.spoken, 30)) * interval '1 ms'))\n     and not exists (select 1 from (select o.queue_id from outbox o where o.lane = 'sqs' and o.due_at <= now() order by o.due_at, o.outbox_id limit 1000) o\n                      where o.queue_id = $1)\n), free as materialized (\n  select least(coalesce(sum(greatest(s.slots - held.leases, 0)), 0), $6::bigint)::bigint as slots\n    from sessions s\n   cross join lateral (select count(*) as leases from (select 1 from leases l where l.session_id = s.session_id limit s.slots) l) held\n   where s.closed_at is null and s.expires_at > now() and exists (select 1 from quiet)\n), line as (\n  (select r.priority from ready r where r.queue_id = $1 and (select slots from free) > 0 order by r.priority, r.run_at, r.task_id limit 1)\n  union all\n  select n.priority\n    from line\n   cross join lateral (select r.priority from ready r where r.queue_id = $1 and r.priority > line.priority order by r.priority, r.run_at, r.task_id limit 1) n\n), forgotten as materialized (\n  select f.task_id, row_number() over (order by f.priority, f.run_at, f.task_id) as place\n    from line\n   cross join lateral (\n     select r.task_id, r.priority, r.run_at, r.ready_at from ready r\n      where r.queue_id = $1 and r.priority = line.priority and r.run_at <= now() - $2::bigint * interval '1 ms'\n      order by r.run_at, r.task_id\n      limit (select slots from free)) f\n   where f.ready_at <= now() - $2::bigint * interval '1 ms'\n   order by f.priority, f.run_at, f.task_id\n   limit (select slots from free)\n), mine as (\n  insert into queue_pulses (queue_id, spoken_at, spoken)\n  select $1, clock_timestamp(), 1 where exists (select 1 from forgotten)\n  on conflict (queue_id) do update set spoken_at = excluded.spoken_at, spoken = queue_pulses.spoken + 1\n   where $3::boolean\n      or ((queue_pulses.claimed_at is null or queue_pulses.claimed_at <= clock_timestamp() - $2::bigint * interval '1 ms')\n          and (queue_pulses.spoken_at is null\n               or queue_pulses.spoken_at <= clock_timestamp() - least($5::bigint, $4::bigint * 2 ^ least(queue_pulses.spoken, 30)) * interval '1 ms'))\n  returning queue_id\n)\ninsert into outbox (lane, due_at, queue_id, task_ids)\nselect 'sqs', clock_timestamp() + interval '500 ms', $1, array_agg(t.public_id order by f.place)\n  from forgotten f join tasks t on t.task_id = f.task_id\n where exists (select 1 from mine)\nhaving count(*) > 0\nreturning outbox_id, queue_id, task_ids",
 };
 
 export interface OpenSessionParams {
@@ -1394,7 +1513,7 @@ export interface AttemptsOfTaskRow {
 export const attemptsOfTask: Statement<AttemptsOfTaskParams, AttemptsOfTaskRow> = {
   name: "attemptsOfTask",
   params: ["task_id"],
-  text: "select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1\nunion all\nselect l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null\n  from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1\n order by 1",
+  text: "select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1 and state <> 'succeeded'\nunion all\nselect a.lease_no, a.attempt, a.state, a.worker, a.error, a.started_at, a.ended_at\n  from outcomes o join attempts a on a.lease_no = o.lease_no where o.task_id = $1 and o.state = 'completed'\nunion all\nselect l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null\n  from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1\n order by 1",
 };
 
 export interface ForgetTaskKeysParams {

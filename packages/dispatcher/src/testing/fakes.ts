@@ -1,7 +1,15 @@
 /** In-memory stand-ins for the object store and SQS, in the shapes the dispatcher uses, with their failures at command. */
 import { createHash } from "node:crypto";
 import { TraceError } from "@trace/contracts";
-import type { MessageQueue, ObjectHead, ObjectStore } from "@trace/kit";
+import {
+  type BusEvent,
+  type EntryFault,
+  type EventBus,
+  eventsBatchMax,
+  type MessageQueue,
+  type ObjectHead,
+  type ObjectStore,
+} from "@trace/kit";
 
 interface Stored {
   readonly body: Uint8Array;
@@ -54,26 +62,57 @@ export class MemoryStore {
   }
 }
 
-export class MemoryQueue {
-  /** Bodies taken, in order. */
-  readonly sent: { queue: string; body: { queue: string; task_ids: string[] } }[] = [];
-  /** Set: every call fails as when SQS cannot be reached. */
-  away = false;
+/** Calls that a test holds back, lets go and makes fail. */
+class Destination {
   calls = 0;
-  /** Says why an entry is refused by its sender's fault; undefined takes it. */
-  refuse: (taskIds: readonly string[]) => string | undefined = () => undefined;
+  /** Calls on their way now, and the most there ever were. */
+  inFlight = 0;
+  inFlightMost = 0;
+  /** Set: every call fails as when the service cannot be reached. */
+  away = false;
+  /** So many calls more are taken; after them it is away. */
+  takes = Number.POSITIVE_INFINITY;
+  #held: PromiseWithResolvers<void> | undefined;
 
-  send(queue: string, bodies: readonly string[]): Promise<(string | undefined)[]> {
+  /** From now on calls wait until they are let go. */
+  hold(): void {
+    this.#held ??= Promise.withResolvers();
+  }
+
+  letGo(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+
+  protected async arrive(name: string): Promise<void> {
     this.calls += 1;
-    if (this.away) return Promise.reject(new Error("SQS is away"));
-    return Promise.resolve(
-      bodies.map((text) => {
-        const body = JSON.parse(text) as { queue: string; task_ids: string[] };
-        const reason = this.refuse(body.task_ids);
-        if (reason === undefined) this.sent.push({ queue, body });
-        return reason;
-      }),
-    );
+    this.inFlight += 1;
+    this.inFlightMost = Math.max(this.inFlightMost, this.inFlight);
+    await this.#held?.promise;
+    this.inFlight -= 1;
+    this.takes -= 1;
+    if (this.away || this.takes < 0) throw new Error(`${name} is away`);
+  }
+}
+
+export class MemoryQueue extends Destination {
+  /** Messages taken, in order. */
+  readonly sent: { queue: string; body: { queue: string; task_ids: string[] } }[] = [];
+  /** Messages with these ids are refused by the sender's fault, for this reason. */
+  refuse: (taskIds: readonly string[]) => string | undefined = () => undefined;
+  /** Messages with these ids cannot be taken this time. */
+  fail: (taskIds: readonly string[]) => boolean = () => false;
+
+  async send(queue: string, bodies: readonly string[]): Promise<(EntryFault | undefined)[]> {
+    await this.arrive("SQS");
+    return bodies.map((text) => {
+      const body = JSON.parse(text) as { queue: string; task_ids: string[] };
+      const reason = this.refuse(body.task_ids);
+      if (reason !== undefined) return { reason, blamed: true };
+      if (this.fail(body.task_ids)) return { reason: "InternalError: not now", blamed: false };
+      this.sent.push({ queue, body });
+      return undefined;
+    });
   }
 
   ids(): string[] {
@@ -82,5 +121,28 @@ export class MemoryQueue {
 
   asMessageQueue(): MessageQueue {
     return this as unknown as MessageQueue;
+  }
+}
+
+export class MemoryBus extends Destination {
+  /** Events taken, in order. */
+  readonly taken: BusEvent[] = [];
+  faultOf: (event: BusEvent) => EntryFault | undefined = () => undefined;
+
+  fitting(events: readonly BusEvent[]): number {
+    return Math.min(events.length, eventsBatchMax);
+  }
+
+  async put(events: readonly BusEvent[]): Promise<(EntryFault | undefined)[]> {
+    await this.arrive("EventBridge");
+    return events.map((event) => {
+      const fault = this.faultOf(event);
+      if (fault === undefined) this.taken.push(event);
+      return fault;
+    });
+  }
+
+  asEventBus(): EventBus {
+    return this as unknown as EventBus;
   }
 }

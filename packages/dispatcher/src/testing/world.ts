@@ -135,7 +135,7 @@ export class World {
   /** Forgets all work and all data; what is deployed stays. */
   async clear(): Promise<void> {
     await this.db.raw(`truncate tasks, ready, waiting, job_slots, audit_log, leases, attempts, outcomes, live_outputs, task_keys, outbox, outbox_tries,
-      sessions, attempt_inputs, invalidations, commit_files, partitions, commits, runs restart identity cascade`);
+      queue_pulses, sessions, attempt_inputs, invalidations, commit_files, partitions, commits, runs restart identity cascade`);
     await this.db.raw("update generations set head_commit = 0, head_committed_at = null");
     this.store.objects.clear();
     this.store.away = false;
