@@ -93,6 +93,7 @@ export class Targets {
       });
       request.on("socket", (socket) => {
         connected = !socket.connecting;
+        if (connected) return;
         socket.once("connect", () => {
           connected = true;
         });

@@ -1,0 +1,228 @@
+/**
+ * Workers that do what a good worker never does, by hand and in hundreds: they go silent with leases in hand and come back
+ * late, hand back, end twice, end what is not theirs, start twice, hold on past deadlines. Each is one short story.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  type ClaimedTask,
+  type Client,
+  type Completion,
+  claimedTasks,
+  type taskRoutes,
+  type userRoutes,
+  type workerRoutes,
+} from "@trace/contracts";
+import type { SeededRandom } from "../../faults/random.ts";
+import type { Ledger } from "./ledger.ts";
+import { plainDag } from "./plan.ts";
+import type { Tally } from "./tally.ts";
+
+export interface Stage {
+  readonly worker: Client<typeof workerRoutes>;
+  readonly user: Client<typeof userRoutes>;
+  readonly task: Client<typeof taskRoutes>;
+  readonly ledger: Ledger;
+  readonly random: SeededRandom;
+  readonly tally: Tally;
+}
+
+interface Session {
+  readonly session_id: string;
+  readonly ttl_ms: number;
+  readonly beat_ms: number;
+}
+
+const queue = "default";
+const success = { kind: "success" as const, outputs: [] };
+/** Past the deadline of the job `brief`: its time limit and the grace that the dispatcher keeps, milliseconds. */
+const briefMs = 11_000;
+
+function open(stage: Stage): Promise<Session> {
+  return stage.worker.openSession({ body: { worker: "puppet", host: "here", pid: process.pid, slots: 1 } });
+}
+
+/** Plain tasks that were created last are asked for by name, so that datasets are mostly left to those who can write them. */
+async function claim(
+  stage: Stage,
+  session: Session,
+  max: number,
+  ids = stage.ledger.newest(2 * max),
+): Promise<ClaimedTask[]> {
+  const body = { session_id: session.session_id, queue, task_ids: ids, max };
+  return claimedTasks(await stage.worker.claim({ body }));
+}
+
+function ends(tasks: readonly ClaimedTask[], result: Completion["result"] = success): Completion[] {
+  return tasks.map(({ lease_token }) => ({ lease_token, result }));
+}
+
+async function complete(stage: Stage, items: readonly Completion[]) {
+  if (items.length === 0) return [];
+  return (await stage.worker.complete({ body: { items: [...items] } })).items;
+}
+
+async function release(stage: Stage, tasks: readonly ClaimedTask[]): Promise<number> {
+  if (tasks.length === 0) return 0;
+  const { items } = await stage.worker.release({ body: { items: tasks.map(({ lease_token }) => ({ lease_token })) } });
+  return items.filter((item) => item.accepted).length;
+}
+
+function close(stage: Stage, session: Session) {
+  return stage.worker.closeSession({ params: { session_id: session.session_id } });
+}
+
+/** Goes silent with leases in hand, and says it all when the session has just expired: reaped, or not yet. */
+export async function comeBackLate(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = await claim(stage, session, count);
+  await pause(session.ttl_ms + stage.random.integer(20, 1_500));
+  const answers = await complete(stage, ends(tasks.filter(({ staging }) => staging.length === 0)));
+  stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
+}
+
+/** Hands most back, twice, ends the rest, and then ends what was handed back. */
+export async function handBack(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = await claim(stage, session, count);
+  const kept = tasks.filter(({ staging }) => staging.length === 0).slice(0, Math.floor(count / 10));
+  const back = tasks.filter((task) => !kept.includes(task));
+  stage.tally.add("releases", await release(stage, back));
+  await complete(stage, ends(kept));
+  await release(stage, back);
+  await complete(stage, ends(back));
+  await close(stage, session);
+}
+
+/** Closes its session with leases in hand. */
+export async function closeEarly(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = await claim(stage, session, count);
+  await close(stage, session);
+  await complete(stage, ends(tasks.slice(0, 10)));
+  stage.tally.add("sessions closed with leases");
+}
+
+/** Snoozes some, ends others twice with the same words, and then with others. */
+export async function endTwice(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const half = Math.floor(tasks.length / 2);
+  const first = [
+    ...ends(tasks.slice(0, half), { kind: "snooze", delay_ms: stage.random.integer(0, 1_000) }),
+    ...ends(tasks.slice(half)),
+  ];
+  await complete(stage, first);
+  await complete(stage, first);
+  const other = { kind: "failure" as const, error: { code: "TR-3007" as const, detail: "a second thought" } };
+  await complete(stage, ends(tasks, other));
+  stage.tally.add("completions made twice", first.length);
+  await close(stage, session);
+}
+
+/** Starts attempts for one invocation, then for another. */
+export async function startTwice(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  if (tasks.length === 0) return;
+  const items = () => ({ items: tasks.map(({ lease_token }) => ({ lease_token, nonce: randomUUID() })) });
+  const first = items();
+  await stage.worker.start({ body: first });
+  await stage.worker.start({ body: first });
+  await stage.worker.start({ body: items() });
+  await complete(stage, ends(tasks));
+  await stage.worker.start({ body: first });
+  stage.tally.add("starts made twice", tasks.length);
+  await close(stage, session);
+}
+
+/** Holds short tasks past their deadline while its session lives, and then ends them. */
+export async function holdTooLong(stage: Stage, count: number): Promise<void> {
+  const items = Array.from({ length: count }, () => ({
+    dag: plainDag,
+    job: "brief",
+    priority: -20,
+    payload: { plan: "ok", ms: 0 },
+  }));
+  const session = await open(stage);
+  const made = await stage.user.createTasks({ body: { items } });
+  const tasks = await claim(
+    stage,
+    session,
+    count,
+    made.items.flatMap(({ task_id }) => task_id ?? []),
+  );
+  const untilMs = performance.now() + briefMs + stage.random.integer(20, 900);
+  const beat = () =>
+    stage.worker.heartbeat({
+      params: { session_id: session.session_id },
+      body: { leases: tasks.map(({ lease_no }) => lease_no), progress: [] },
+    });
+  while (performance.now() < untilMs) {
+    await pause(Math.min(session.beat_ms, Math.max(0, untilMs - performance.now())));
+    await beat();
+  }
+  await complete(stage, ends(tasks.filter(({ staging }) => staging.length === 0)));
+  stage.tally.add("attempts held past their deadline", tasks.length);
+  await beat();
+  await close(stage, session);
+}
+
+/** Ends what was never handed out: tokens of chance, and of real leases with another secret. */
+export async function forge(stage: Stage): Promise<void> {
+  const session = await open(stage);
+  const tasks = await claim(stage, session, 10);
+  const forged = tasks.map(({ lease_token }) => {
+    const bytes = Buffer.from(lease_token, "base64url");
+    randomBytes(16).copy(bytes, 8);
+    return { lease_token: bytes.toString("base64url"), result: success };
+  });
+  const made = Array.from({ length: 10 }, () => ({
+    lease_token: randomBytes(24).toString("base64url"),
+    result: success,
+  }));
+  const answers = await complete(stage, [...forged, ...made]);
+  stage.tally.add("forged tokens", answers.length);
+  await release(stage, tasks);
+  await close(stage, session);
+}
+
+/** Asks the task API while the lease lives, and after the attempt has ended. */
+export async function askOwnTask(stage: Stage): Promise<void> {
+  const session = await open(stage);
+  const tasks = (await claim(stage, session, 5)).filter(({ staging }) => staging.length === 0);
+  const ask = async () => {
+    const asked = tasks.map(({ lease_token: token }) => stage.task.describe({}, { token }));
+    return (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled").length;
+  };
+  stage.tally.add("calls of the task API", await ask());
+  await complete(stage, ends(tasks));
+  await ask();
+  await close(stage, session);
+}
+
+/** Cancels tasks under a running attempt, which then ends; replays some of them, and retries what waits. */
+export async function cancelUnder(stage: Stage, count: number): Promise<void> {
+  const session = await open(stage);
+  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const ids = tasks.map(({ task_id }) => task_id);
+  if (ids.length === 0) return;
+  const { items } = await stage.user.cancelTasks({ body: { task_ids: ids.slice(0, Math.ceil(ids.length / 2)) } });
+  stage.tally.add("cancels of running tasks", items.filter(({ accepted }) => accepted).length);
+  await complete(stage, ends(tasks));
+  await close(stage, session);
+}
+
+/** What people do: cancel some of what was created last, replay what is dead or canceled, hurry what waits. */
+export async function actByHand(stage: Stage): Promise<void> {
+  const { ledger, random, tally, user } = stage;
+  const some = random.shuffle(ledger.newest(400));
+  const accepted = (answer: { items: readonly { accepted: boolean }[] }) =>
+    answer.items.filter((item) => item.accepted).length;
+  if (some.length > 0) {
+    tally.add("cancels", accepted(await user.cancelTasks({ body: { task_ids: some.slice(0, 10) } })));
+    tally.add("retries", accepted(await user.retryTasks({ body: { task_ids: some } })));
+  }
+  const over = ledger.replayable.splice(0, 50);
+  if (over.length > 0) tally.add("replays", accepted(await user.replayTasks({ body: { task_ids: over } })));
+}
