@@ -75,14 +75,14 @@ function safe(name: string, bounds: Partial<Bounds>, seen: readonly Witness[], d
   };
 }
 
-function ends(name: string, bounds: Partial<Bounds>, deep = false): Configuration {
+function ends(name: string, bounds: Partial<Bounds>): Configuration {
   return {
     name,
     bounds: { ...least, ...bounds },
     looksAt: "liveness",
     expected: "holds",
     witnesses: [],
-    deep,
+    deep: false,
   };
 }
 
@@ -105,12 +105,12 @@ const sound: readonly Configuration[] = [
     ...controls,
     "second invocation let in first",
   ]),
-  safe("replays", { failures: 2, replays: 1, cancels: true }, [
+  safe("replays", { failures: 2, releases: 1, replays: 1, cancels: true }, [...lives, ...replayed, ...controls]),
+  safe("counts", { failures: 3, losses: 3, releases: 1, snoozes: 1, starts: true, cancels: true }, [
     ...lives,
-    ...replayed,
-    "canceled while a worker runs it",
+    ...controls,
   ]),
-  safe("pair", { tasks: 2 }, [...lives, "two leases of one session"]),
+  safe("pair", { tasks: 2, cancels: true }, [...lives, "two leases of one session", "canceled while a worker runs it"]),
   safe("replay-calls", { losses: 1, replays: 1, repeats: true, cancels: true }, [
     ...lives,
     ...repeated,
@@ -118,7 +118,6 @@ const sound: readonly Configuration[] = [
     "canceled while a worker runs it",
     "completion of an earlier life refused while the replay runs",
   ]),
-  safe("counts", { failures: 2, releases: 1, snoozes: 1, starts: true, cancels: true }, [...lives, ...controls]),
   ends("ends-pair", { tasks: 2, deadlines: false }),
   ends("ends-calls", { repeats: true, starts: true }),
   ends("ends-replays", { replays: 1, cancels: true, deadlines: false }),
@@ -144,28 +143,28 @@ const defects: readonly Configuration[] = [
   planted("start-twice", "START_TWICE", "calls", "property 1"),
   planted("torn-claim", "TORN_CLAIM", "retries", "property 3"),
   planted("cancel-leaves-lease", "CANCEL_LEAVES_LEASE", "calls", "property 3"),
+  planted("commit-apart", "COMMIT_APART", "retries", "property 4"),
   planted("no-sweep", "NO_SWEEP", "ends", "property 5"),
   planted("loss-is-failure", "LOSS_IS_FAILURE", "retries", "property 6"),
   planted("replay-keeps-counts", "REPLAY_KEEPS_COUNTS", "replays", "property 6"),
   planted("forgetful", "FORGETFUL", "retries", "property 7"),
 ];
 
-const everything: Partial<Bounds> = { releases: 1, snoozes: 1, repeats: true, starts: true, cancels: true };
-
 const deeper: readonly Configuration[] = [
   safe(
     "deep-calls",
-    { ...everything, failures: 2 },
+    { failures: 2, releases: 1, repeats: true, starts: true, cancels: true },
     [...lives, ...repeated, ...controls, "second invocation let in first"],
     true,
   ),
-  safe("deep-retries", { failures: 3, losses: 3, repeats: true }, [...lives, ...repeated], true),
+  safe("deep-retries", { failures: 3, repeats: true }, [...lives, ...repeated], true),
   safe(
-    "deep-replays",
+    "deep-replay-calls",
     { replays: 1, repeats: true, cancels: true },
     [...lives, ...repeated, ...replayed, "completion of an earlier life refused while the replay runs"],
     true,
   ),
+  safe("deep-pair", { tasks: 2, failures: 2 }, [...lives, "two leases of one session"], true),
 ];
 
 export const configurations: readonly Configuration[] = [...sound, ...defects, ...deeper];

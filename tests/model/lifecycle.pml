@@ -14,6 +14,7 @@
  *   EARLY_JUDGE          the expiry is judged when the call arrives, not after the lease is locked
  *   EARLY_SWEEP          the reaper notes an expired lease and ends, a statement later, the one that its task has then
  *   NO_SWEEP             the reaper ends leases past their deadline only, not those of sessions that are over
+ *   COMMIT_APART         a completion commits what it wrote in one transaction and ends the attempt in another
  *   TORN_CLAIM           a claim deletes the ready row and inserts the lease in two transactions
  *   FORGETFUL            history keeps no answer, so that the same completion again is told that it is stale
  *   LOSS_IS_FAILURE      a lost lease counts as a failed attempt
@@ -41,7 +42,7 @@ inline leave_session() {
 inline send(call) {
   w_call[w] = call;
   say("| worker %d calls %e with lease %d of task %d\n", w + 1, call, w_token[w], w_task[w] + 1)
-  look_first(w_task[w], w_token[w])
+  look_first(w_task[w], w_token[w], call)
 }
 #define refused(w) (mine[w] == NONE || session[mine[w]] != open)
 #define tells_lost(w) (!refused(w) && !(leased[w_task[w]] && token[w_task[w]] == w_token[w] && !past[w_task[w]]))
@@ -293,7 +294,7 @@ end_underway:
   if
   :: atomic {
        is_completion(n_call) -> say("| the network brings %e with lease %d of task %d\n", n_call, n_token, n_task + 1)
-       look_first(n_task, n_token);
+       look_first(n_task, n_token, n_call);
        goto end_fencing
      }
   /* Another body with the same token. */

@@ -13,7 +13,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { boundsInWords, type Configuration, configurations, flagsOf, shownCounterexample } from "./configurations.ts";
-import { type Coverage, coverageOf, placesOf, readCounterexample, readSearch, type SearchEnd } from "./verdict.ts";
+import {
+  type Coverage,
+  coverageOf,
+  deadPlaces,
+  isAsExpected,
+  notSeen,
+  placesOf,
+  readCounterexample,
+  readSearch,
+  type SearchEnd,
+} from "./verdict.ts";
 
 /** Searches side by side. */
 const searchesInFlight = 2;
@@ -25,21 +35,28 @@ const limits = {
 /** Steps on a path; the longest is known to be a hundredth of it. */
 const depthMax = 200_000;
 const outputMaxBytes = 64 << 20;
+/** Spin writing a search and gcc compiling it; fetching the package of Spin. */
+const toolMaxMs = 120_000;
+const bringMaxMs = 300_000;
 
 const root = join(import.meta.dirname, "../..");
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".pml"));
 const texts = files.map((name) => [name, readFileSync(join(import.meta.dirname, name), "utf8")] as const);
+
 function places(words: string): Map<string, string> {
   return new Map(texts.flatMap(([name, text]) => [...placesOf(name, text, words)]));
 }
+
 const properties = places("property");
-const witnessPlaces = places("witness:");
+const witnessPlaces = new Map([...places("witness:")].map(([place, words]) => [place, words.replace("witness: ", "")]));
 /** What the observer says of a state in which a property is broken: no search of a sound design comes by. */
-const onlyWhenBroken = places("only when broken");
+const onlyWhenBroken = new Set(places("only when broken").keys());
 
 interface Ran {
   readonly exit: number | string;
+  /** All it said, and what of that was on standard output. */
   readonly out: string;
+  readonly printed: string;
 }
 
 interface Verdict {
@@ -56,23 +73,28 @@ interface Verdict {
 /** How a search is built. `tell` makes the counterexample readable and short; `watch` shows what was come by. */
 type Way = "watch" | "tell" | "plain";
 
-const ended = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ended.abort(signal));
+/** Ends what runs: on a signal, and when one configuration could not be run at all. */
+const ending = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ending.abort(signal));
 
-function run(command: string, args: readonly string[], cwd: string, timeoutMs = 60_000): Promise<Ran> {
+function run(command: string, args: readonly string[], cwd: string, timeoutMs = toolMaxMs): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const options = { cwd, timeout: timeoutMs, maxBuffer: outputMaxBytes, signal: ended.signal };
+    const options = { cwd, timeout: timeoutMs, maxBuffer: outputMaxBytes, signal: ending.signal };
     execFile(command, args, options, (error, stdout, stderr) => {
-      if (ended.signal.aborted) reject(new Error(`ended by ${ended.signal.reason}`));
-      else resolve({ exit: error === null ? 0 : (error.code ?? error.signal ?? 1), out: stdout + stderr });
+      if (ending.signal.aborted) reject(new Error(`ended by ${ending.signal.reason}`));
+      else
+        resolve({
+          exit: error === null ? 0 : (error.code ?? error.signal ?? 1),
+          out: stdout + stderr,
+          printed: stdout,
+        });
     });
   });
 }
 
-async function mustRun(command: string, args: readonly string[], cwd: string): Promise<string> {
+async function mustRun(command: string, args: readonly string[], cwd: string): Promise<void> {
   const { exit, out } = await run(command, args, cwd);
   if (exit !== 0) throw new Error(`'${command} ${args.join(" ")}' ended with ${exit}:\n${out}`);
-  return out;
 }
 
 interface Searched {
@@ -122,16 +144,12 @@ async function verdictOf(spin: string, one: Configuration, folder: string): Prom
   if (end.errors > 0) {
     // A design that was expected to hold was searched for proof; the same again, to tell.
     const told = way === "tell" ? end : (await search(spin, one, "tell", folder)).end;
-    ({ words, steps } = await wrong(spin, one, told, folder));
+    if (told.errors > 0) ({ words, steps } = await wrong(spin, one, told, folder));
+    else words = `broken; the search for the shortest way there came to nothing: ${told.faults.join("; ")}`;
   }
   if (way !== "watch") return { one, words, end, seconds, missing: [], coverage: undefined, steps };
   const coverage = coverageOf((await run("./pan", ["-d"], folder)).out, out);
-  const seen = new Set(
-    [...witnessPlaces]
-      .filter(([place]) => coverage.reached.has(place))
-      .map(([, name]) => name.replace("witness: ", "")),
-  );
-  const missing = one.witnesses.filter((name) => !seen.has(name));
+  const missing = notSeen(one.witnesses, witnessPlaces, coverage);
   return { one, words, end, seconds, missing, coverage, steps };
 }
 
@@ -154,25 +172,18 @@ function row(cells: readonly [string, string, string, string, string, string, st
   ].join("");
 }
 
-function isAsExpected({ one, words, missing }: Verdict): boolean {
-  return (one.expected === "holds" ? words === "holds" : words.startsWith(`${one.expected}:`)) && missing.length === 0;
+function asExpected({ one, words, missing }: Verdict): boolean {
+  return isAsExpected(one.expected, words, missing);
 }
 
 function show(verdict: Verdict, told: boolean): void {
   const { one, words, end, seconds, missing, steps } = verdict;
   const counts = [String(end.states), String(end.depth), String(end.memoryMb), seconds.toFixed(1)] as const;
-  const ok = isAsExpected(verdict);
+  const ok = asExpected(verdict);
   print(row([one.name, boundsInWords(one), ...counts, `${ok ? "ok" : "FAILED"}: ${words}`]));
   if (!ok) print(`    expected: ${one.expected}`);
   for (const name of missing) print(`    never came by: ${name}`);
   if (steps.length > 0 && (told || !ok)) print(`\n${steps.join("\n")}\n     broken: ${words}\n`);
-}
-
-/** Lines of the model that no search came by: a step that cannot be taken is one that was not checked. */
-function deadLines(verdicts: readonly Verdict[]): string[] {
-  const all = new Set(verdicts.flatMap(({ coverage }) => [...(coverage?.all ?? [])]));
-  const reached = new Set(verdicts.flatMap(({ coverage }) => [...(coverage?.reached ?? [])]));
-  return [...all].filter((place) => !reached.has(place) && !onlyWhenBroken.has(place)).sort();
 }
 
 async function searchAll(spin: string, chosen: readonly Configuration[], told: boolean): Promise<Verdict[]> {
@@ -186,7 +197,7 @@ async function searchAll(spin: string, chosen: readonly Configuration[], told: b
         verdicts.push(verdict);
         show(verdict, told || one.name === shownCounterexample);
       } finally {
-        rmSync(folder, { recursive: true });
+        rmSync(folder, { recursive: true, force: true });
       }
     }
   };
@@ -205,18 +216,19 @@ async function main(): Promise<number> {
     process.stderr.write(`there is no configuration '${only}'; there are: ${names}\n`);
     return 2;
   }
-  const { exit, out } = await run(join(root, "tools/oracles/spin.sh"), [], root, 300_000);
-  if (exit !== 0) {
-    process.stderr.write(`the model cannot be checked:\n${out}`);
+  const oracle = await run(join(root, "tools/oracles/spin.sh"), [], root, bringMaxMs);
+  if (oracle.exit !== 0) {
+    process.stderr.write(`the model cannot be checked:\n${oracle.out}`);
     if (report !== undefined) writeFileSync(report, JSON.stringify({ passed: 0, failed: chosen.length }));
     return 1;
   }
   print("F failures, L lost leases: at so many a task is dead. R releases, S snoozes, P replays: at most so many.");
   print(row(["configuration", "bounds and steps", "states", "depth", "MB", "s", "verdict"]));
   const begunMs = performance.now();
-  const verdicts = await searchAll(out.trim(), chosen, only !== undefined);
-  const failures = verdicts.filter((verdict) => !isAsExpected(verdict)).length;
-  const dead = only === undefined ? deadLines(verdicts) : [];
+  const verdicts = await searchAll(oracle.printed.trim(), chosen, only !== undefined);
+  const failures = verdicts.filter((verdict) => !asExpected(verdict)).length;
+  const coverages = verdicts.flatMap(({ coverage }) => coverage ?? []);
+  const dead = only === undefined ? deadPlaces(coverages, onlyWhenBroken) : [];
   for (const place of dead) print(`FAILED: no search came by ${place}`);
   const failed = failures + (dead.length > 0 ? 1 : 0);
   const passed = verdicts.length - failures;
@@ -225,4 +237,11 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const stopped = ending.signal.aborted;
+  ending.abort("a failure");
+  process.stderr.write(`the model was not checked: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = stopped ? 143 : 1;
+}

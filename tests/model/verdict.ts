@@ -7,7 +7,7 @@
 export type SearchKind = "safety" | "liveness";
 
 export interface SearchEnd {
-  /** Why it proves nothing; empty for a search that came to its end, or to an error. */
+  /** Why it proves nothing; empty for a search that came to its end or, by rights, to an error. */
   readonly faults: readonly string[];
   readonly errors: number;
   /** An infinite run was found that is fair and never comes to what it should. */
@@ -100,6 +100,24 @@ export function coverageOf(table: string, out: string): Coverage {
     if (sections.has(process) && !unreached.has(`${process} ${state[1]}`)) reached.add(place);
   }
   return { all, reached };
+}
+
+/** Those of `names` at whose places (place by place, the name that stands there) no statement was reached. */
+export function notSeen(names: readonly string[], at: ReadonlyMap<string, string>, coverage: Coverage): string[] {
+  const seen = new Set([...at].filter(([place]) => coverage.reached.has(place)).map(([, name]) => name));
+  return names.filter((name) => !seen.has(name));
+}
+
+/** Lines that none of the searches came by: a step that cannot be taken is one that was not checked. */
+export function deadPlaces(coverages: readonly Coverage[], mayBeDead: ReadonlySet<string>): string[] {
+  const reached = new Set(coverages.flatMap((one) => [...one.reached]));
+  const all = new Set(coverages.flatMap((one) => [...one.all]));
+  return [...all].filter((place) => !reached.has(place) && !mayBeDead.has(place)).sort();
+}
+
+/** `words` is `holds`, the property that is broken, or why there is no verdict. */
+export function isAsExpected(expected: string, words: string, missing: readonly string[]): boolean {
+  return (expected === "holds" ? words === "holds" : words.startsWith(`${expected}:`)) && missing.length === 0;
 }
 
 /** The steps that the model tells of on the way to an error, and the place of the assertion that broke, if one did. */

@@ -24,7 +24,7 @@ works() {
 }
 
 # Spin writes the search as a C program, and reads the model through the C preprocessor.
-printf '#include <stdio.h>\nint main(void) { return 0; }\n' | gcc -x c -fsyntax-only - 2>/dev/null ||
+gcc -x c -fsyntax-only - 2>/dev/null <<<'#include <stdio.h>' ||
   fail "a C compiler with its headers is needed (gcc), and there is none" "apt-get install -y gcc libc6-dev"
 
 if found=$(command -v spin) && works "$found"; then
