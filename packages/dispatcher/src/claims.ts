@@ -1,9 +1,10 @@
 /** Claims: ready rows become leases of a session, and each gets what its attempt needs to know. */
+import { randomBytes } from "node:crypto";
 import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts";
 import { type Database, noRace, type RacePoints } from "@trace/kit";
 import type { Jobs, KnownJob } from "./jobs.ts";
 import { claimLagMs, claimSweepEveryMs, claimSweepShare } from "./limits.ts";
-import { encodeToken, stagingPrefix } from "./rules/token.ts";
+import { encodeToken, leaseSecretBytes, stagingPrefix } from "./rules/token.ts";
 import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
 import {
@@ -128,6 +129,7 @@ export class Claims {
       run_ats: from.runAts,
       task_ids: from.taskIds,
       limit,
+      secrets: randomBytes(limit * leaseSecretBytes),
     });
     for (const row of rows) {
       if (row.waited_ms !== null) this.#options.onClaimed?.(request.queue, rows.length, row.waited_ms);

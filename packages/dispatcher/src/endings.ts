@@ -123,6 +123,7 @@ function outcomeOf({ lease, end: ended, error }: Ending) {
     attempt: ended.attempt,
     failures: ended.failures,
     lease_losses: ended.leaseLosses,
+    lease_no: lease.lease_no,
     error,
   };
 }

@@ -4,4 +4,4 @@
  * index to go by, so whole reads are taken off the planner's menu (it still does them where nothing else is possible);
  * JIT goes too, because it would take the price of those for the price of a long query (Postgres manual, section 19.7).
  */
-export const plannerSettings = { enable_seqscan: "off", jit: "off" } as const;
+export const plannerSettings = { enable_seqscan: "off", jit: "off", plan_cache_mode: "force_generic_plan" } as const;

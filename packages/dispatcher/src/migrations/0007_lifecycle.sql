@@ -76,7 +76,8 @@ create table attempts (
   primary key (lease_no)
 ) partition by range (lease_no);
 
-create index attempts_by_task on attempts (task_id, lease_no);
+-- The attempt that succeeded, which most tasks have no other beside, is found by the outcome's lease number.
+create index attempts_by_task on attempts (task_id, lease_no) where state <> 'succeeded';
 
 create table outcomes (
   task_id bigint not null,
@@ -84,6 +85,8 @@ create table outcomes (
   attempt int not null,
   failures int not null,
   lease_losses int not null,
+  -- The attempt that ended the task; null for a task that was canceled while it was queued.
+  lease_no bigint,
   error json,
   ended_at timestamptz not null default clock_timestamp(),
   primary key (task_id)
@@ -122,7 +125,9 @@ select add_history_partitions(2);
 insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at, ended_at)
 -- Of these only the hash of the token was kept, which nobody can send: no token fits, and a late call is told that it is stale.
 select lease_no, task_id, attempt, state, worker, int8send(lease_no) || substr(token_sha256, 1, 16), call_sha256, answer, error, started_at, ended_at from attempts_before;
-insert into outcomes select task_id, state, attempt, failures, lease_losses, error, ended_at from outcomes_before;
+insert into outcomes
+select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, (select max(a.lease_no) from attempts_before a where a.task_id = o.task_id), o.error, o.ended_at
+  from outcomes_before o;
 
 -- Who did what to work by hand.
 create table audit_log (
@@ -147,8 +152,8 @@ create view task_details as
               when coalesce(r.run_at, w.run_at) > now() then 'due'
               when w.task_id is not null then 'slot'
               else 'worker' end as waiting_for,
-         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, last.started_at as last_started_at,
-         coalesce(o.error, last.error) as error,
+         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(won.started_at, last.started_at) as last_started_at,
+         coalesce(o.error, case when o.state is distinct from 'completed' then last.error end) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
                      from commits c
                      join generations g on g.generation_id = c.generation_id
@@ -164,4 +169,6 @@ create view task_details as
     left join sessions s on s.session_id = l.session_id
     left join ready r on r.task_id = t.task_id
     left join waiting w on w.task_id = t.task_id
-    left join lateral (select a.error, a.started_at from attempts a where a.task_id = t.task_id order by a.lease_no desc limit 1) last on true;
+    left join attempts won on won.lease_no = o.lease_no
+    left join lateral (
+      select a.error, a.started_at from attempts a where a.task_id = t.task_id and a.state <> 'succeeded' order by a.lease_no desc limit 1) last on true;

@@ -1,8 +1,11 @@
 /**
- * Lease tokens and what derives from them. A token is 24 bytes: the lease number, big endian, and a random UUID. It
- * crosses processes in base64url; rows of history keep its SHA-256.
+ * Lease tokens and what derives from them. A token is 24 bytes: the lease number, big endian, and 16 random ones. It crosses
+ * processes in base64url.
  */
 import { createHash } from "node:crypto";
+
+/** Random bytes of a token: nobody guesses 128 bits. */
+export const leaseSecretBytes = 16;
 
 export function encodeToken(token: Buffer): string {
   return token.toString("base64url");

@@ -1,15 +1,16 @@
 -- name: claimTasks
--- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit
+-- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit, secrets
 -- notnull: lease_no token task_id attempt public_id payload job_id dag_version_id plain limited
 -- nullable: run_public_id onward waited_ms
 -- Moves ready rows to leases in one statement, those named first and then the next ones of the queue: no moment exists at
--- which a task is in neither table. The session row is shared, so it cannot be closed under the claim; SKIP LOCKED gives each
+-- which a task is in neither table. The session row is locked FOR KEY SHARE: it cannot be closed under the claim (closing locks it
+-- FOR UPDATE), and a beat, which changes no key, need not wait for the claims of a busy worker. SKIP LOCKED gives each
 -- row to one claimer. What the second part may take depends on what the first took, which makes it run afterwards.
 -- `priorities`, `run_ats` and `task_ids` say, in order, where to start in each priority (rules/watermarks.ts): a claim then
 -- costs what it takes and not what the index still holds of rows long gone. The arrays of tids keep the plan at "fetch these
--- rows". `onward`, on one row: per priority, the last of the next ones that were taken.
+-- rows". `secrets` are 16 random bytes for each row that may be taken. `onward`, on one row: per priority, the last of the next ones that were taken.
 with session as materialized (
-  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for share
+  select session_id, expires_at from sessions where public_id = $1 and closed_at is null for key share
 ), live as materialized (
   select session_id from session where expires_at > clock_timestamp()
 ), named as (
@@ -36,28 +37,28 @@ with session as materialized (
      limit greatest($7 - (select count(*) from named), 0)))
   returning task_id, priority, run_at, attempt, failures, lease_losses
 ), claimed as materialized (
-  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, nextval('lease_numbers') as lease_no,
+  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,
+         int8send(c.lease_no) || substr($8::bytea, c.place * 16 - 15, 16) as token,
          t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain
-    from (select * from named union all select * from next) c
+    from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place
+            from (select * from named union all select * from next) u) c
     join tasks t on t.task_id = c.task_id
-), proven as materialized (
-  select c.*, int8send(c.lease_no) || uuid_send(gen_random_uuid()) as token from claimed c
 ), leased as (
   insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
   select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,
          clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'
-    from proven
+    from claimed
 )
-select p.lease_no, p.token, p.task_id, p.attempt, p.public_id, p.payload, p.job_id, p.dag_version_id, p.plain, p.limited,
-       (select r.public_id from runs r where r.run_id = p.run_id) as run_public_id,
-       case when p.lease_no = (select min(lease_no) from proven)
-            then (select json_agg(json_build_array(o.priority, o.run_at::text, o.task_id))
-                    from (select distinct on (priority) priority, run_at, task_id from next order by priority, run_at desc, task_id desc) o)
+select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_id, c.dag_version_id, c.plain, c.limited,
+       case when c.run_id is not null then (select r.public_id from runs r where r.run_id = c.run_id) end as run_public_id,
+       case when c.place = 1
+            then (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))
+                    from (select priority, max(run_at) as run_at from next group by priority) l)
        end as onward,
-       case when p.lease_no = (select min(lease_no) from proven)
-            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from proven)
+       case when c.place = 1
+            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from claimed)
        end as waited_ms
-  from proven p;
+  from claimed c;
 
 -- name: firstReady
 -- params: queue_id

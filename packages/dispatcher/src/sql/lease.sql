@@ -7,7 +7,7 @@ with held as materialized (
   select * from leases where token = any ($1::bytea[]) order by lease_no for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
-   where session_id in (select session_id from held) order by session_id for share
+   where session_id in (select session_id from held) order by session_id for key share
 )
 select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.queue_id, h.priority, h.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
@@ -27,7 +27,7 @@ with held as materialized (
   select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
-   where session_id in (select session_id from held) order by session_id for share
+   where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
   select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker
     from held h
@@ -39,8 +39,8 @@ with held as materialized (
   insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)
   select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged
 ), outcome as (
-  insert into outcomes (task_id, state, attempt, failures, lease_losses)
-  select task_id, 'completed', attempt, failures, lease_losses from judged
+  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no)
+  select task_id, 'completed', attempt, failures, lease_losses, lease_no from judged
 )
 select coalesce(array_agg(lease_no), '{}') as lease_nos from judged;
 
@@ -54,7 +54,7 @@ with held as materialized (
     from leases l where l.token = any ($1::bytea[]) order by l.token for update
 ), session as materialized (
   select session_id, expires_at, closed_at from sessions
-   where session_id in (select session_id from held) order by session_id for share
+   where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
   select h.token, h.task_id, w.nonce, h.nonce is null as first, h.nonce is null or h.nonce = w.nonce as bound
     from held h
@@ -119,9 +119,9 @@ with ended as (
     from json_to_recordset($2::json) as h (lease_no bigint, task_id bigint, attempt int, state text, worker text, token text,
          call_sha256 text, answer json, error json, started_at timestamptz)
 ), outcome as (
-  insert into outcomes (task_id, state, attempt, failures, lease_losses, error)
-  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.error
-    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, error json)
+  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, error)
+  select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, o.lease_no, o.error
+    from json_to_recordset($3::json) as o (task_id bigint, state text, attempt int, failures int, lease_losses int, lease_no bigint, error json)
 ), again as materialized (
   select a.task_id, a.job_id, a.queue_id, a.priority, clock_timestamp() + a.delay_ms * interval '1 ms' as run_at, a.attempt, a.failures, a.lease_losses, a.limited
     from json_to_recordset($4::json) as a (task_id bigint, job_id bigint, queue_id int, priority smallint, delay_ms bigint, attempt int, failures int,

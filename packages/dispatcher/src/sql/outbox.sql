@@ -175,7 +175,8 @@ on conflict (queue_id) do update set claimed_at = greatest(queue_pulses.claimed_
 -- are free slots, if no dispatcher claimed anything from it and none spoke for it within the bounds, and if the outbox has
 -- nothing to say to it. The more often it was spoken for in vain, the longer it is left alone. Of several who ask together, the
 -- row of queue_pulses lets one speak. In the order of claims, because workers take first what a wake-up names. One
--- probe for each priority, and no more rows than are named; `at_once` passes over what was said and claimed before.
+-- probe for each priority and for each id, and no more rows than are named; `at_once` passes over what was said and claimed
+-- before.
 with recursive quiet as materialized (
   select 1 from (values (1)) v
    where not exists (select 1 from queue_pulses p where p.queue_id = $1 and not $3::boolean
@@ -216,8 +217,8 @@ with recursive quiet as materialized (
   returning queue_id
 )
 insert into outbox (lane, due_at, queue_id, task_ids)
-select 'sqs', clock_timestamp() + interval '500 ms', $1, array_agg(t.public_id order by f.place)
-  from forgotten f join tasks t on t.task_id = f.task_id
+select 'sqs', clock_timestamp() + interval '500 ms', $1, array_agg((select t.public_id from tasks t where t.task_id = f.task_id) order by f.place)
+  from forgotten f
  where exists (select 1 from mine)
 having count(*) > 0
 returning outbox_id, queue_id, task_ids;

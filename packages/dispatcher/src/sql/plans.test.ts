@@ -26,7 +26,7 @@ const token = `'\\x${"00".repeat(24)}'::bytea`;
 const hot = [
   [
     claimTasks,
-    `'${uuid}', 1, array['${uuid}']::uuid[], array[0]::smallint[], array['-infinity'], array[0]::bigint[], 50`,
+    `'${uuid}', 1, array['${uuid}']::uuid[], array[0]::smallint[], array['-infinity'], array[0]::bigint[], 50, int8send(0)`,
   ],
   [completePlain, `array[${token}]`],
   [

@@ -7,8 +7,8 @@ returning session_id;
 -- name: beatSession
 -- params: public_id, ttl_ms
 -- The row is locked before the clock is read: a beat that waited for its lock is judged by the time it got it. No row
--- means the session is over, reaped or not. Runs alone: a transaction that holds this lock must not wait for a lease,
--- because a completion locks leases first and then shares the session.
+-- means the session is over, reaped or not. It changes no key, so it does not wait for claims and completions, which hold the
+-- row FOR KEY SHARE and would starve it while the worker is busy.
 with held as materialized (
   select session_id, expires_at from sessions where public_id = $1 and closed_at is null for no key update
 )
@@ -38,14 +38,22 @@ returning l.lease_no;
 
 -- name: closeSession
 -- params: public_id
-update sessions set closed_at = clock_timestamp() where public_id = $1 and closed_at is null
-returning session_id;
+-- Waits for claims and completions that have judged the session live (FOR UPDATE against their FOR KEY SHARE).
+with held as materialized (
+  select session_id from sessions where public_id = $1 and closed_at is null for update
+)
+update sessions s set closed_at = clock_timestamp() from held where s.session_id = held.session_id
+returning s.session_id;
 
 -- name: expireSessions
 -- params:
 -- A beat that holds the row makes this wait and look again at the new expiry, so a session that beats in time is never closed.
-update sessions set closed_at = clock_timestamp() where closed_at is null and expires_at <= clock_timestamp()
-returning session_id, worker;
+-- FOR UPDATE, so that it also waits for claims and completions that have judged the session live.
+with due as materialized (
+  select session_id from sessions where closed_at is null and expires_at <= clock_timestamp() order by session_id for update
+)
+update sessions s set closed_at = clock_timestamp() from due where s.session_id = due.session_id
+returning s.session_id, s.worker;
 
 -- name: forgetSessions
 -- params: older_than_ms
