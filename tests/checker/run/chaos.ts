@@ -5,7 +5,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { TraceError } from "@trace/contracts";
 import type { SeededRandom } from "../../faults/random.ts";
-import { sessionTtlMs } from "./limits.ts";
 import type { Stage } from "./puppets.ts";
 import * as puppets from "./puppets.ts";
 import type { ChaosStack } from "./stack.ts";
@@ -16,8 +15,10 @@ export interface ChaosOptions {
   readonly stage: Stage;
   readonly random: SeededRandom;
   readonly tally: Tally;
-  /** SQS refuses everything for this long, once. */
-  readonly sqsRefusalMs: number;
+  /** These stories alone, and no faults of the network. */
+  readonly only?: readonly string[];
+  /** Stories come this many times as often. */
+  readonly haste?: number;
 }
 
 interface Story {
@@ -31,6 +32,22 @@ interface Story {
 const backendsAtOnce = 4;
 const puppetTasks = 250;
 
+const callFaults = {
+  loseAnswer: 0.004,
+  delay: 0.02,
+  delayMsMax: 700,
+  repeat: 0.05,
+  repeatMsMax: 4_000,
+  contradict: 0.02,
+};
+const sqsFaults = { duplicate: 0.1, delay: 0.1, reorder: 0.1, drop: 0.05, loseReceived: 0.01, loseAnswer: 0.01 };
+const postgresFaults = {
+  cutAfterCommit: 0.004,
+  cutBeforeCommit: 0.001,
+  cutDuringCommit: 0.001,
+  cutAfterStatement: 0.0005,
+};
+
 export class Chaos {
   readonly #options: ChaosOptions;
   readonly #stop = new AbortController();
@@ -43,28 +60,22 @@ export class Chaos {
 
   constructor(options: ChaosOptions) {
     this.#options = options;
-    this.#stories = [...this.#faults(), ...this.#puppets()];
+    const { only } = options;
+    const all = [...this.#faults(), ...this.#puppets()];
+    this.#stories = only === undefined ? all : all.filter(({ name }) => only.includes(name));
+    if (only !== undefined && this.#stories.length !== only.length) throw new RangeError("a story is not known");
   }
 
-  start(): void {
-    const { stack, sqsRefusalMs, random } = this.#options;
-    stack.recorder.set({
-      loseAnswer: 0.004,
-      delay: 0.02,
-      delayMsMax: 700,
-      repeat: 0.05,
-      repeatMsMax: 4_000,
-      contradict: 0.02,
-    });
-    stack.sqs.set({ duplicate: 0.1, delay: 0.1, reorder: 0.1, drop: 0.05, loseReceived: 0.01, loseAnswer: 0.01 });
-    stack.cutter.set({
-      cutAfterCommit: 0.004,
-      cutBeforeCommit: 0.001,
-      cutDuringCommit: 0.001,
-      cutAfterStatement: 0.0005,
-    });
+  /** `refuseSqsMs`: SQS refuses everything for this long, once, from now on. */
+  start({ refuseSqsMs = 0 }: { refuseSqsMs?: number }): void {
+    const { only, random, stack } = this.#options;
+    if (only === undefined) {
+      stack.recorder.set(callFaults);
+      stack.sqs.set(sqsFaults);
+      stack.cutter.set(postgresFaults);
+    }
     this.#running = this.#stories.map((story) => this.#tell(story, random.fork(story.name)));
-    this.#running.push(this.#refuseOnce(sqsRefusalMs));
+    if (refuseSqsMs > 0) this.#running.push(this.#refuseOnce(refuseSqsMs));
   }
 
   /** No new fault; resolves when the last ones are over and everything is calm. */
@@ -148,8 +159,9 @@ export class Chaos {
 
   async #tell(story: Story, random: SeededRandom): Promise<void> {
     const { signal } = this.#stop;
+    const { haste = 1 } = this.#options;
     while (!signal.aborted) {
-      await pause(story.everyMs * (0.5 + random.next()), undefined, { signal }).catch(() => undefined); // told to stop
+      await pause((story.everyMs / haste) * (0.5 + random.next()), undefined, { signal }).catch(() => undefined); // told to stop
       if (signal.aborted) return;
       try {
         await story.run();
@@ -180,7 +192,7 @@ export class Chaos {
     const child = stack.workers[index]?.child;
     stack.recorder.note(`stopped worker-${index}`);
     child?.signal("SIGSTOP");
-    await pause(sessionTtlMs + random.integer(50, 1_500));
+    await pause(stack.sessionTtlMs + random.integer(50, 1_500));
     child?.signal("SIGCONT");
     stack.recorder.note(`continued worker-${index}`);
   }

@@ -6,15 +6,15 @@ import { dumpTasksMax } from "./limits.ts";
 
 /** A piece of the tasks in the order of their numbers, each with its attempts as one JSON document. */
 const tasksText = `
-with some as (
+with piece as (
   select * from tasks where task_id > $1 order by task_id limit $2
 ), tries as (
   select a.task_id, a.lease_no, a.attempt, a.state, a.error ->> 'code' as code,
          coalesce(length(a.error ->> 'detail'), 0) > 0 as detail, a.token
-    from attempts a where a.task_id in (select task_id from some)
+    from attempts a where a.task_id in (select task_id from piece)
   union all
   select l.task_id, l.lease_no, l.attempt, 'running', null, false, l.token
-    from leases l where l.task_id in (select task_id from some)
+    from leases l where l.task_id in (select task_id from piece)
 ), history as (
   select task_id,
          json_agg(json_build_array(lease_no, attempt, state, code, detail,
@@ -41,7 +41,7 @@ select s.task_id as key,
                             then l.deadline > clock_timestamp() and c.closed_at is null and c.expires_at > clock_timestamp() end,
          'error', o.error ->> 'code',
          'attempts', coalesce(h.attempts, '[]'::json)) as row
-  from some s
+  from piece s
   left join ready r on r.task_id = s.task_id
   left join waiting w on w.task_id = s.task_id
   left join leases l on l.task_id = s.task_id

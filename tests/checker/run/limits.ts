@@ -50,3 +50,11 @@ export const runMsMax = 12 * 60_000;
 export const ownConnectionsMax = 2;
 /** Tasks of one piece of the dump. */
 export const dumpTasksMax = 5_000;
+
+/** The run with a broken fence: small and short, with sessions as short as the dispatcher takes them. */
+export const fenceTtlMs = 1_000;
+export const fenceWorkers = 1;
+export const fenceSlots = 64;
+/** Calls that came too late before it ends, and how long it may take to have them, milliseconds. */
+export const fenceLateMin = 400;
+export const fenceMsMax = 20_000;

@@ -7,6 +7,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { fence } from "./fence.ts";
 import { attemptsDefault } from "./limits.ts";
 import { type Finding, judgeRun, printRun } from "./report.ts";
 import { run } from "./run.ts";
@@ -39,6 +40,7 @@ if (!Number.isSafeInteger(attempts) || attempts < 1)
   throw new RangeError(`--attempts is a whole number, not '${values.attempts}'`);
 
 const findings: Finding[] = [];
+if (values.only !== "chaos") findings.push(...(await fence({ seed: values.seed, say })));
 if (values.only !== "fence") {
   say(`chaos run: ${attempts} attempts, seed ${values.seed}`);
   const result = await run({ attempts, seed: values.seed, keep: values.keep, say });

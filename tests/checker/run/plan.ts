@@ -76,6 +76,11 @@ function planOf(random: SeededRandom, shares: readonly (readonly [Plan, number])
   return { plan: "ok", ms: 0 };
 }
 
+/** What a task does that is there to keep a worker busy for a moment. */
+export function calmPayload(random: SeededRandom): Payload {
+  return planOf(random, [["slow", 300]]);
+}
+
 export function plainPayload(random: SeededRandom): Payload {
   return planOf(random, plainShares);
 }

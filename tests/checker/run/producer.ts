@@ -15,13 +15,15 @@ import {
   plainPerDataset,
   produceEveryMs,
 } from "./limits.ts";
-import { datasetDag, datasetJob, datasetPayload, plainDag, plainPayload } from "./plan.ts";
+import { calmPayload, datasetDag, datasetJob, datasetPayload, plainDag, plainPayload } from "./plan.ts";
 
 export interface ProducerOptions {
   readonly api: Client<typeof userRoutes>;
   readonly ledger: Ledger;
   readonly gauge: Gauge;
   readonly random: SeededRandom;
+  /** Every attempt works: nothing fails, hangs or takes long. */
+  readonly calm: boolean;
 }
 
 /** Of 100 tasks, how many carry a dedupe key, and how many of those are created once more. */
@@ -93,7 +95,7 @@ export class Producer implements Service {
       dag: plainDag,
       job: random.integer(1, 100) <= limitedOf100 ? "limited" : "work",
       priority: random.integer(0, 3),
-      payload: { ...plainPayload(random) },
+      payload: { ...(this.#options.calm ? calmPayload(random) : plainPayload(random)) },
     };
     if (random.integer(1, 100) <= laterOf100) {
       task.run_at = new Date(Date.now() + random.integer(1, laterMsMax)).toISOString();
@@ -117,7 +119,8 @@ export class Producer implements Service {
       this.#idle.delete(job);
       this.#askedMs.set(job, nowMs);
     }
-    const payload = () => ({ ...datasetPayload(this.#random) });
+    const random = this.#random;
+    const payload = () => ({ ...(this.#options.calm ? calmPayload(random) : datasetPayload(random)) });
     await this.#create(jobs.map((job) => ({ dag: datasetDag, job, priority: datasetPriority, payload: payload() })));
   }
 

@@ -77,7 +77,9 @@ export async function comeBackLate(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
   const tasks = await claim(stage, session, count);
   await pause(session.ttl_ms + stage.random.integer(20, 1_500));
-  const answers = await complete(stage, ends(tasks.filter(({ staging }) => staging.length === 0)));
+  const late = tasks.filter(({ staging }) => staging.length === 0);
+  stage.tally.add("late calls", late.length);
+  const answers = await complete(stage, ends(late));
   stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
 }
 

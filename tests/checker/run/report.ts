@@ -15,7 +15,7 @@ function row(name: string, count: number): string {
 }
 
 export function printRun(result: RunResult, say: Say): void {
-  const { verdict, faults, seconds } = result;
+  const { verdict, faults } = result;
   say("");
   say("faults and what callers did");
   for (const [name, count] of faults) say(row(name, count));
@@ -24,9 +24,8 @@ export function printRun(result: RunResult, say: Say): void {
   for (const [name, count] of [...verdict.facts].sort(([a], [b]) => (a < b ? -1 : 1))) say(row(name, count));
   say("");
   const mib = (result.historyBytes / 2 ** 20).toFixed(0);
-  say(
-    `chaos ${seconds.chaos.toFixed(0)} s, drain ${seconds.drain.toFixed(0)} s, check ${seconds.check.toFixed(1)} s of a history of ${mib} MiB`,
-  );
+  const spent = `chaos ${result.chaosSeconds.toFixed(0)} s, drain ${result.drainSeconds.toFixed(0)} s`;
+  say(`${spent}, check ${result.checkSeconds.toFixed(1)} s of a history of ${mib} MiB`);
   for (const failure of result.failures)
     say(`a story broke off: ${String(failure)}: ${String((failure as Error).cause)}`);
   if (verdict.total > 0) printViolations(result, say);

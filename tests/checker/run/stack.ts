@@ -133,9 +133,13 @@ export class ChaosStack {
     await Promise.all(this.workers.map(({ child }) => child.ready()));
   }
 
+  async stopWorkers(): Promise<void> {
+    await Promise.all(this.workers.map(({ child }) => child.stop()));
+  }
+
   /** What callers were doing is answered first, so that the history ends with what was known. */
   async stop(): Promise<void> {
-    await Promise.all(this.workers.map(({ child }) => child.stop()));
+    await this.stopWorkers();
     await stopAll(this.#transports);
     await this.recorder.stop();
     await this.db.stop();
@@ -143,6 +147,10 @@ export class ChaosStack {
     await this.sqs.stop();
     await this.cutter.stop();
     await this.#postgres.stop();
+  }
+
+  get sessionTtlMs(): number {
+    return this.#options.sessionTtlMs;
   }
 
   /** For what has to be ended whatever has happened. */
@@ -211,7 +219,7 @@ export class ChaosStack {
       `select pg_terminate_backend(pid) as ended from (
          select pid from pg_stat_activity
           where usename = 'trace_state' and application_name like 'trace%' and pid <> pg_backend_pid()
-          order by random() limit $1) some`,
+          order by random() limit $1) picked`,
       [count],
     );
     const ended = rows.filter((row) => row.ended).length;
@@ -241,7 +249,7 @@ export class ChaosStack {
     const { folder, sessionTtlMs } = this.#options;
     const ports = this.#dispatcherPorts[index];
     if (ports === undefined) throw new RangeError(`there is no dispatcher ${index}`);
-    const last = index === this.#dispatcherPorts.length - 1;
+    const last = index === this.#dispatcherPorts.length - 1; // Its way to Postgres is left alone.
     const postgresPort = last ? this.#ports.postgres : this.cutter.port;
     return this.#role("dispatcher", `dispatcher-${index}`, {
       ...this.#aws(folder.dispatcherKey),
