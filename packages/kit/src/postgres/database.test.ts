@@ -42,6 +42,13 @@ test("a 64-bit number is a number, and one beyond 2^53 throws instead of lying",
   await expect(db.raw("select 9007199254740993::bigint as n")).rejects.toThrow(/9007199254740993/);
 });
 
+test("an array of 64-bit numbers holds numbers, and throws as one of them alone would", async () => {
+  expect(await db.raw("select array[1, -2, null]::bigint[] as n, '{}'::bigint[] as none")).toEqual([
+    { n: [1, -2, null], none: [] },
+  ]);
+  await expect(db.raw("select array[1, 9007199254740993]::bigint[] as n")).rejects.toThrow(/9007199254740993/);
+});
+
 test("settings reach every connection, blanks and all", async () => {
   const set = new Database({
     url: home.url,

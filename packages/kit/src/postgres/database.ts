@@ -39,6 +39,8 @@ const types = {
   getTypeParser(oid: number, format?: "text" | "binary") {
     // int8: our numbers stay below 2^53 for longer than anybody lives; a value beyond is a defect and throws.
     if (oid === 20) return parseInt8;
+    // int8[]: pg would leave its members texts, which equal no number.
+    if (oid === 1016) return parseInt8s;
     return pg.types.getTypeParser(oid as never, format as never) as (value: string) => unknown;
   },
 };
@@ -47,6 +49,11 @@ function parseInt8(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new Error(`int8 value ${text} does not fit a JavaScript number`);
   return value;
+}
+
+function parseInt8s(text: string): (number | null)[] {
+  const texts = (pg.types.getTypeParser(1016 as never) as (value: string) => (string | null)[])(text);
+  return texts.map((one) => (one === null ? null : parseInt8(one)));
 }
 
 /** pg lets the URL win over its other options, an empty password of the URL included, so the password goes into it. */
