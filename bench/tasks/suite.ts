@@ -2,7 +2,7 @@
 import { milliseconds, perSecond } from "../harness/numbers.ts";
 import { type BenchPostgres, holdSnapshot } from "../harness/postgres.ts";
 import type { GraphileSide } from "./graphile/side.ts";
-import { graphileSettings, hundreds, roundsDefault, singles } from "./limits.ts";
+import { graphileSettings, hundreds, roundsDefault, singles, sustainedWarmupMs } from "./limits.ts";
 import { drainRound } from "./measures/drain.ts";
 import { floor } from "./measures/floor.ts";
 import { latencyRound } from "./measures/latency.ts";
@@ -227,6 +227,7 @@ export class Suite {
         running(side, () =>
           sustainedRound(side, postgres, {
             ...how,
+            warmupMs: sustainedWarmupMs,
             warmupTasks,
             patienceMs,
             ...(during === undefined ? {} : { during }),

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { quietMachine } from "../../harness/gate.ts";
 import type { BenchPostgres } from "../../harness/postgres.ts";
 import { until } from "../../harness/until.ts";
-import { drainMaxMs, outstandingMax, sustainedWarmupMs } from "../limits.ts";
+import { drainMaxMs, outstandingMax } from "../limits.ts";
 import {
   type Cost,
   costSince,
@@ -28,6 +28,8 @@ export interface SustainedHow {
   /** Of the producer: tasks in a call, calls in flight. */
   readonly batch: number;
   readonly lanes: number;
+  /** Both go on for this long before the clock starts, and are measured for that long. */
+  readonly warmupMs: number;
   readonly ms: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
@@ -46,13 +48,13 @@ export async function sustainedRound(side: Side, postgres: BenchPostgres, how: S
     if (message.kind === "progress") side.producer.tell({ kind: "done", done: message.done });
   });
   await startWork(side, Number.MAX_SAFE_INTEGER);
-  const { batch, lanes, ms } = how;
+  const { batch, lanes, warmupMs, ms } = how;
   const produced = side.producer.ask(
     { kind: "produce", tasks: null, batch, lanes, outstandingMax, rate: null },
     "produced",
   );
   produced.catch(() => undefined); // Awaited below; what fails meanwhile is thrown there.
-  await pause(sustainedWarmupMs);
+  await pause(warmupMs);
   const before = await mark(side, postgres);
   const first = await workCounts(side);
   await pause(ms);
