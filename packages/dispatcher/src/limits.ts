@@ -32,7 +32,7 @@ export const wakeupSendsInFlightMax = 4;
 export const eventPutsInFlightMax = 4;
 /** Calls to SQS that are not full, by one writer: so many at once, and so many a second; more is sent in fewer and fuller ones. */
 export const wakeupSendBurst = 8;
-export const wakeupSendsPerSecond = 200;
+export const wakeupSendsPerSecond = 100;
 /** Ids that a writer has in hand; what comes beyond is left to the loop. */
 export const wakeupIdsInHandMax = 50_000;
 /** Rows that a writer has sent are deleted this often. */

@@ -10,10 +10,11 @@ select pg_try_advisory_lock(hashtext('trace outbox'), hashtext($1)) as locked;
 -- notnull: due_at queue_id task_ids
 -- The due wake-ups behind a place in the lane; without a place, those that came due in the last `lag_ms`. So a look costs what
 -- it finds and not what the index still holds of rows long gone. Of one that is overdue by `late_ms`, as after SQS was away,
--- the tasks that were claimed meanwhile are left out: saying all of it would hold up what is new.
+-- the tasks that were claimed meanwhile are left out: saying all of it would hold up what is new. One probe for each id.
 select o.outbox_id, o.due_at::text as due_at, o.queue_id,
        case when o.due_at > now() - $4::bigint * interval '1 ms' then o.task_ids
-            else array(select t.public_id from tasks t join ready r on r.task_id = t.task_id where t.public_id = any (o.task_ids)) end as task_ids
+            else array(select t.public_id from tasks t where t.public_id = any (o.task_ids) and (select true from ready r where r.task_id = t.task_id))
+       end as task_ids
   from outbox o
  where o.lane = 'sqs' and o.due_at <= now()
    and (o.due_at, o.outbox_id) > (coalesce($1::text::timestamptz, now() - $3::bigint * interval '1 ms'), $2::bigint)
@@ -124,7 +125,7 @@ select 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.com
 -- notnull: lane pending failed
 -- Counts stop at 100,000 (countedRowsMax), so that looking costs the same however much waits.
 select l.lane,
-       (select count(*)::int from (select 1 from outbox o where o.lane = l.lane and o.due_at <= now() limit 100000) o) as pending,
+       (select count(*)::int from (select 1 from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at limit 100000) o) as pending,
        (select (extract(epoch from clock_timestamp() - o.due_at) * 1000)::float8
           from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at, o.outbox_id limit 1) as oldest_ms,
        (select count(*)::int from (select 1 from outbox_tries t where t.lane = l.lane and t.failed limit 100000) t) as failed
@@ -134,7 +135,10 @@ select l.lane,
 -- params:
 -- notnull: pending failed
 -- As outboxLanes, of both together.
-select (select count(*)::int from (select 1 from outbox o where o.lane in ('sqs', 'events') and o.due_at <= now() limit 100000) o) as pending,
+select (select count(*)::int
+          from (select 1 from (values ('sqs'), ('events')) as l (lane)
+                 cross join lateral (select 1 from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at limit 100000) o
+                 limit 100000) o) as pending,
        (select (extract(epoch from clock_timestamp() - min(first.due_at)) * 1000)::float8
           from (values ('sqs'), ('events')) as l (lane)
          cross join lateral (select o.due_at from outbox o where o.lane = l.lane and o.due_at <= now() order by o.due_at, o.outbox_id limit 1) first) as oldest_ms,
@@ -143,10 +147,13 @@ select (select count(*)::int from (select 1 from outbox o where o.lane in ('sqs'
 -- name: queueStatus
 -- params: org_id
 -- notnull: ready leased
--- Counts stop at 100,000 (countedRowsMax). The oldest is that of the first in line of each priority, one probe for each.
+-- Counts stop at 100,000 (countedRowsMax), and are counted in the order of an index so that they can. The oldest is that of the
+-- first in line of each priority, one probe for each.
 select q.queue_id, q.name,
-       (select count(*)::int from (select 1 from ready r where r.queue_id = q.queue_id limit 100000) r) as ready,
-       (select count(*)::int from (select 1 from leases l where l.queue_id = q.queue_id limit 100000) l) as leased,
+       (select count(*)::int from (select 1 from ready r where r.queue_id = q.queue_id order by r.priority, r.run_at, r.task_id limit 100000) r) as ready,
+       (select count(*)::int
+          from (select 1 from sessions s cross join lateral (select 1 from leases l where l.session_id = s.session_id and l.queue_id = q.queue_id limit 100000) l
+                 limit 100000) l) as leased,
        (with recursive first as (
           (select r.priority, r.run_at, r.ready_at from ready r where r.queue_id = q.queue_id order by r.priority, r.run_at, r.task_id limit 1)
           union all
@@ -172,8 +179,8 @@ on conflict (queue_id) do update set claimed_at = greatest(queue_pulses.claimed_
 -- params: queue_id, after_ms, at_once, every_ms, quiet_max_ms, tasks_max
 -- notnull: outbox_id queue_id task_ids
 -- The reconciler's whole decision. Speaks for the first tasks of a queue that have been ready for `after_ms`, as many as there
--- are free slots, if no dispatcher claimed anything from it and none spoke for it within the bounds, and if the outbox has
--- nothing to say to it. The more often it was spoken for in vain, the longer it is left alone. Of several who ask together, the
+-- are free slots, if no dispatcher claimed anything from it and none spoke for it within the bounds, and if the lane keeps up
+-- with what it has to say already. The more often it was spoken for in vain, the longer it is left alone. Of several who ask together, the
 -- row of queue_pulses lets one speak. In the order of claims, because workers take first what a wake-up names. One
 -- probe for each priority and for each id, and no more rows than are named; `at_once` passes over what was said and claimed
 -- before.
@@ -182,8 +189,7 @@ with recursive quiet as materialized (
    where not exists (select 1 from queue_pulses p where p.queue_id = $1 and not $3::boolean
            and (p.claimed_at > clock_timestamp() - $2::bigint * interval '1 ms'
                 or p.spoken_at > clock_timestamp() - least($5::bigint, $4::bigint * 2 ^ least(p.spoken, 30)) * interval '1 ms'))
-     and not exists (select 1 from (select o.queue_id from outbox o where o.lane = 'sqs' and o.due_at <= now() order by o.due_at, o.outbox_id limit 1000) o
-                      where o.queue_id = $1)
+     and not exists (select 1 from outbox o where o.lane = 'sqs' and o.due_at <= now() - interval '1 s')
 ), free as materialized (
   select least(coalesce(sum(greatest(s.slots - held.leases, 0)), 0), $6::bigint)::bigint as slots
     from sessions s

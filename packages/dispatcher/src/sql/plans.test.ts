@@ -6,6 +6,7 @@ import {
   claimTasks,
   completePlain,
   createPlainTasks,
+  deleteOutbox,
   describeLeases,
   endAttempts,
   findAttempts,
@@ -13,8 +14,13 @@ import {
   liveLeases,
   lockExpiredLeases,
   lockLeases,
+  outboxLanes,
   pinInputs,
+  queueStatus,
+  readEvents,
+  readWakeups,
   readyRemains,
+  wakeForgotten,
 } from "./statements.gen.ts";
 
 let world: World;
@@ -42,11 +48,18 @@ const hot = [
   [lockExpiredLeases, "500"],
   [liveLeases, "1, array[1]::bigint[]"],
   [findAttempts, "array[1]::bigint[]"],
+  [readWakeups, "null, 0, 2000, 5000, 200"],
+  [readEvents, "null, 0, 2000, 200"],
+  [deleteOutbox, "array[1]::bigint[]"],
+  [wakeForgotten, "1, 5000, false, 2000, 60000, 1000"],
+  [outboxLanes, ""],
+  [queueStatus, "1"],
   [endAttempts, `array[${token}], '[]', '[]', '[]', array[1]::bigint[], array[1]::bigint[], '[]'`],
 ] as const;
 
 /** Tables that grow with the work; the others have as many rows as workers or jobs. */
-const large = "ready|waiting|job_slots|leases|tasks|attempts(_[0-9]+)?|outcomes(_[0-9]+)?|live_outputs|attempt_inputs";
+const large =
+  "ready|waiting|job_slots|leases|tasks|attempts(_[0-9]+)?|outcomes(_[0-9]+)?|live_outputs|attempt_inputs|outbox";
 
 beforeAll(async () => {
   world = await World.open({ connectionsMax: 1 });
@@ -57,7 +70,7 @@ afterAll(() => world.close());
 async function planOf(statement: { text: string }, args: string): Promise<string> {
   await world.db.raw("set plan_cache_mode = force_generic_plan");
   await world.db.raw(`prepare looked_at as ${statement.text}`);
-  const rows = await world.db.raw<Record<string, string>>(`explain execute looked_at (${args})`);
+  const rows = await world.db.raw<Record<string, string>>(`explain execute looked_at ${args && `(${args})`}`);
   await world.db.raw("deallocate looked_at");
   return rows.map((row) => row["QUERY PLAN"]).join("\n");
 }
@@ -77,6 +90,16 @@ function check(state: string): void {
     expect(next, plan).toContain("Index Scan using ready_next on ready r");
     expect(next, plan).toMatch(/Index Cond: .*ROW\(run_at, task_id\) >= ROW/);
     expect(next, plan).not.toMatch(/Sort|Bitmap/);
+  });
+  test(`the outbox is read in the order of its index, ${state}`, async () => {
+    const plan = await planOf(readWakeups, "null, 0, 2000, 5000, 200");
+    expect(plan).toMatch(/Index Cond: .*ROW\(due_at, outbox_id\) > ROW/);
+    expect(plan).not.toMatch(/Sort|Hash|Merge|Bitmap (Heap|Index) Scan on (outbox|ready)/);
+  });
+  test(`the reconciler looks at the first in line only, ${state}`, async () => {
+    const plan = await planOf(wakeForgotten, "1, 5000, false, 2000, 60000, 1000");
+    expect(plan).toMatch(/Index Cond: .*priority = line.*run_at <=/);
+    expect(plan).not.toMatch(/Hash|Merge|Bitmap (Heap|Index) Scan on (outbox|ready|tasks)/);
   });
 }
 
@@ -104,6 +127,9 @@ describe("on 100,000 tasks, half of them claimed", () => {
     await world.db.raw(`
       insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
       select int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, true, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
+    await world.db.raw(`
+      insert into outbox (lane, due_at, queue_id, task_ids)
+      select 'sqs', now() + (task_id - 90000) * interval '1 ms', 1, array[public_id] from tasks`);
   }, 60_000);
 
   check("never analyzed since");
@@ -121,7 +147,10 @@ describe("on 100,000 tasks, half of them claimed", () => {
 
   describe("most of them gone and not vacuumed", () => {
     beforeAll(
-      () => world.db.raw("delete from ready where task_id % 100 <> 0; delete from leases where lease_no % 100 <> 1"),
+      () =>
+        world.db.raw(
+          "delete from ready where task_id % 100 <> 0; delete from leases where lease_no % 100 <> 1; delete from outbox where outbox_id % 100 <> 0",
+        ),
       60_000,
     );
     check("dirty");
