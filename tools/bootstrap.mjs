@@ -1,7 +1,7 @@
 /**
  * What `npm start` and `npm test` run first: makes a fresh clone ready, then hands over.
  *
- *   node tools/bootstrap.mjs <start|test|trace|check|generate|bench|model> [args...]
+ *   node tools/bootstrap.mjs <start|test|trace|check|generate|bench|model|checker> [args...]
  *
  * 1. A Node that can run TypeScript (>= 22.18): the running one, or one fetched into `.cache/node` (linux-x64).
  * 2. `node_modules` as package-lock.json says.
@@ -39,6 +39,7 @@ const targets = {
   generate: { args: ["tools/generate.ts"], inRoot: true },
   model: { args: ["tests/model/run.ts"], inRoot: true },
   bench: { args: ["bench/main.ts"], inRoot: true },
+  checker: { args: ["tests/checker/run/main.ts"], inRoot: true },
 };
 
 /** How long another bootstrap of this checkout may take before we give up. */

@@ -295,6 +295,15 @@ describe("a task that is over", () => {
     replayed.silence(replayed.call("user", "POST /v1/tasks/replay", { task_ids: [uuidOf("t")] }));
     expect(await replayed.claim("w", { task: "t", no: 1 }).broken()).toEqual([]);
   });
+  test("is canceled once more without harm", async () => {
+    const told = { accepted: true, state: "canceled" };
+    expect(await begun().act("cancel", "t", told).act("cancel", "t", told).broken()).toEqual([]);
+  });
+  test("is handed out after a replay that was refused", async () => {
+    const scene = new Scene().open("w").create("t").act("cancel", "t", { accepted: true, state: "canceled" });
+    scene.act("replay", "t", { accepted: false, state: "queued", error: { code: "TR-3015" } });
+    expect(await scene.claim("w", { task: "t", no: 1 }).broken()).toEqual(["ended_task"]);
+  });
   test("is completed once", async () => {
     const scene = begun().wait(ttlMs).open("v").claim("v", { task: "t", no: 2, attempt: 2 }).complete(2);
     expect(await scene.complete(1).broken()).toEqual(["stale_accept", "one_completion"]);

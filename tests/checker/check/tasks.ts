@@ -139,6 +139,8 @@ function requireFits(world: World, { action, task, call, outcome, answer }: Done
     world.verdict.add({ rule: "answers", what, why: "", task: task.id, lines: [call.line, outcome.line] });
   }
   if (ended === undefined || ended.at >= call.start) return;
+  // Asked for once more: it is so already.
+  if (action === "cancel" && ended.state === "canceled") return;
   if (action === "replay" ? ended.state !== "completed" : replayedSince(task, ended.start, outcome.at)) return;
   const what = `a ${action} of task ${task.id} was accepted`;
   const why = `the task was ${ended.state} before`;
