@@ -105,6 +105,15 @@ describe("a stale token changes nothing", () => {
   });
 });
 
+test("a guessed secret in one call with the right one is refused, and the right one is accepted", async () => {
+  const task = await oneClaimed();
+  const right = { lease_token: task.lease_token, result: success };
+  const real = Buffer.from(task.lease_token, "base64url");
+  const guess = { ...right, lease_token: Buffer.concat([real.subarray(0, 8), randomBytes(16)]).toString("base64url") };
+  const answers = await world.completions.complete([guess, right, guess]);
+  expect(answers).toMatchObject([refused("TR-3001"), { accepted: true }, refused("TR-3001")]);
+});
+
 describe("the same token again", () => {
   test.each([
     ["success", success],

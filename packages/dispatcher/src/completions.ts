@@ -19,6 +19,7 @@ import type { InputJson, OutputJson } from "./claims.ts";
 import { Coalescer } from "./coalescer.ts";
 import { publish } from "./commits.ts";
 import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock } from "./endings.ts";
+import type { Events } from "./events.ts";
 import { completeBatchMax, completesInFlightMax, completesWaitingMax } from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
@@ -49,6 +50,8 @@ export interface CompletionsOptions {
   readonly random: Random;
   readonly log: Log;
   readonly events: CompletionEvents;
+  /** What the world outside is told of, by the transactions that decide it. */
+  readonly outgoing: Events;
   readonly race?: RacePoints;
 }
 
@@ -125,7 +128,10 @@ export class Completions {
       const endings = live.map((lease) => endingOf(lease, { kind: "release" }, this.#options.random));
       const { limited } = jobsToLock(endings);
       if (limited.length > 0) await tx.query(lockJobs, { job_ids: limited });
-      const written = [...(await end(tx, endings)), ...(limited.length > 0 ? await admit(tx, limited) : [])];
+      const written = [
+        ...(await end(tx, endings, this.#options.outgoing)),
+        ...(limited.length > 0 ? await admit(tx, limited) : []),
+      ];
       return { released: endings, wakeups: written };
     });
     this.#tell(released, wakeups);
@@ -137,12 +143,21 @@ export class Completions {
 
   /** True for each token whose attempt this call ended. */
   async #completePlain(tokens: readonly Buffer[]): Promise<boolean[]> {
-    const [row] = await this.#options.db.query(completePlain, { tokens });
+    const { db, outgoing } = this.#options;
+    const [row] = outgoing.enabled
+      ? await db.transaction(async (tx) => {
+          const rows = await tx.query(completePlain, { tokens });
+          await outgoing.writeCompleted(tx, rows[0]?.lease_nos ?? []);
+          return rows;
+        })
+      : await db.query(completePlain, { tokens });
     const ended = new Set(row?.lease_nos);
     if (ended.size > 0) this.#options.events.onEnded("succeeded", "completed", ended.size);
     const paused = this.#race.reach("complete:committed");
     if (paused) await paused;
-    return tokens.map((token) => ended.has(leaseNoOf(token)));
+    const numbers = tokens.map(leaseNoOf);
+    const guessed = ambiguous(tokens, numbers);
+    return numbers.map((leaseNo) => ended.has(leaseNo) && !guessed.has(leaseNo));
   }
 
   async #completeRest(
@@ -195,7 +210,10 @@ export class Completions {
       });
       const { tracked, limited } = jobsToLock(endings);
       const locked = tracked.length + limited.length === 0 ? [] : await lockTriggered(tx, [...tracked, ...limited], []);
-      return { ended: endings, wakeups: [...(await end(tx, endings)), ...(await follow(tx, endings, locked))] };
+      return {
+        ended: endings,
+        wakeups: [...(await end(tx, endings, this.#options.outgoing)), ...(await follow(tx, endings, locked))],
+      };
     });
     const byToken = new Map(ended.map((ending) => [ending.lease.token.toString("hex"), ending]));
     for (const [hex, index] of firstOf) {
@@ -249,8 +267,18 @@ export class Completions {
     const locked = await lockTriggered(tx, [lease.job_id], generationIds);
     const published = outputs.length === 0 ? { refs: [], committed: [] } : await publish(tx, lease, outputs);
     const ending = this.#ending(lease, item.result, published.refs);
-    const ended = await end(tx, [ending]);
+    const ended = await end(tx, [ending], this.#options.outgoing);
     await invalidate(tx, locked, published.committed, lease.run_id);
+    const { org_id, job_id, public_id: task_id, attempt } = lease;
+    const told = published.refs.map((ref) => ({
+      type: "dataset.committed" as const,
+      org_id,
+      job_id,
+      task_id,
+      attempt,
+      ...ref,
+    }));
+    await this.#options.outgoing.write(tx, told);
     return { ending, wakeups: [...ended, ...(await follow(tx, [ending], locked))] };
   }
 
@@ -307,6 +335,22 @@ export class Completions {
     for (const { end: ended } of endings) this.#options.events.onEnded(ended.attemptState, ended.taskState, 1);
     if (wakeups.length > 0) this.#options.events.onReady(wakeups);
   }
+}
+
+/**
+ * Lease numbers that came with several secrets, one of which may be the right one. Numbers can be guessed and calls of strangers
+ * share a batch, so these are told apart by what the attempt keeps of its token.
+ */
+function ambiguous(tokens: readonly Buffer[], numbers: readonly number[]): Set<number> {
+  const found = new Set<number>();
+  const firsts = new Map<number, Buffer>();
+  for (const [at, leaseNo] of numbers.entries()) {
+    const token = tokens[at] as Buffer;
+    const first = firsts.get(leaseNo);
+    if (first === undefined) firsts.set(leaseNo, token);
+    else if (!first.equals(token)) found.add(leaseNo);
+  }
+  return found;
 }
 
 /** What a call is told of an attempt that is over. */
