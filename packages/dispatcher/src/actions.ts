@@ -5,6 +5,7 @@
 import { type ErrorCode, type TaskActionAnswer, type TaskState, TraceError, toErrorRecord } from "@trace/contracts";
 import { type Database, noRace, type Queryable, type RacePoints, type Random } from "@trace/kit";
 import { admit, end, endingOf, follow } from "./endings.ts";
+import type { Events } from "./events.ts";
 import { actionRoundsMax } from "./limits.ts";
 import { type TaskEvent, transitionOf } from "./rules/machine.ts";
 import {
@@ -32,6 +33,7 @@ export interface Caller {
 export interface ActionsOptions {
   readonly db: Database;
   readonly random: Random;
+  readonly outgoing: Events;
   readonly race?: RacePoints;
   /** Tasks became ready: these wake-ups were written to the outbox. */
   onReady(wakeups: readonly WakeupRow[]): void;
@@ -118,6 +120,7 @@ export class Actions {
 
   /** Locks as a completion does: leases, then jobs, then whatever is queued. */
   async #cancel(tx: Queryable, rows: readonly PlacesOfTasksRow[]): Promise<Round> {
+    const { outgoing } = this.#options;
     const error = canceled();
     const leases = await tx.query(lockLeasesOfTasks, { task_ids: idsAt(rows, "running") });
     const endings = leases.map((lease) =>
@@ -126,11 +129,21 @@ export class Actions {
     const tracked = rows.filter((row) => row.output_partition !== null).map((row) => row.job_id);
     const limited = [...new Set(rows.filter((row) => row.limited).map((row) => row.job_id))];
     const locked = tracked.length + limited.length === 0 ? [] : await lockTriggered(tx, [...tracked, ...limited], []);
-    const wakeups = [...(await end(tx, endings))];
+    const wakeups = [...(await end(tx, endings, outgoing))];
     const queued = await tx.query(cancelQueued, {
       task_ids: [...idsAt(rows, "ready"), ...idsAt(rows, "waiting")],
       error: JSON.stringify(toErrorRecord(error)),
     });
+    const rowOf = new Map(rows.map((row) => [row.task_id, row]));
+    await outgoing.write(
+      tx,
+      queued.flatMap(({ task_id, attempt }) => {
+        const row = rowOf.get(task_id);
+        if (row === undefined) return [];
+        const { org_id, job_id, public_id } = row;
+        return [{ type: "task.canceled" as const, org_id, job_id, task_id: public_id, attempt }];
+      }),
+    );
     wakeups.push(...(await follow(tx, endings, locked)));
     if (queued.length > 0) {
       if (tracked.length > 0) wakeups.push(...(await settle(tx, locked)));

@@ -31,6 +31,7 @@ import { Completions } from "./completions.ts";
 import type { DispatcherConfig } from "./config.ts";
 import { Datasets } from "./datasets.ts";
 import { Deploys } from "./deploys.ts";
+import { Events } from "./events.ts";
 import { taskAuthentication, taskHandlers } from "./http/task.ts";
 import { type UserCaller, userHandlers } from "./http/user.ts";
 import { workerHandlers } from "./http/worker.ts";
@@ -164,6 +165,7 @@ export class Dispatcher implements Service {
       },
     });
     const onReady = (wakeups: readonly WakeupRow[]) => outbox.take(wakeups);
+    const outgoing = new Events({ enabled: config.eventBus !== undefined });
     const lastClaims = new Map<string, number>();
     const claims = new Claims({
       db,
@@ -187,10 +189,12 @@ export class Dispatcher implements Service {
         onEnded: (attempt, task, count) => meters.attempts.inc({ attempt, task }, count),
         onRefused: (code) => meters.refused.inc({ code }),
       },
+      outgoing,
     });
     const reaper = createReaper({
       db,
       random: systemRandom,
+      outgoing,
       log,
       onExpired: (count) => meters.expired.inc(count),
       onReady,
@@ -207,7 +211,7 @@ export class Dispatcher implements Service {
       },
     });
     Object.assign(this, { outbox, reaper, reconciler });
-    const listeners = this.#listeners({ orgId, schemaVersion, claims, completions, meters, onReady, reaper });
+    const listeners = this.#listeners({ orgId, schemaVersion, claims, completions, meters, onReady, outgoing, reaper });
     const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
     return [outbox, ...this.#eventLane(meters), ...loops, ...listeners];
   }
@@ -234,6 +238,7 @@ export class Dispatcher implements Service {
     completions: Completions;
     meters: Meters;
     onReady: (wakeups: readonly WakeupRow[]) => void;
+    outgoing: Events;
     reaper: Loop;
   }): Service[] {
     const config = this.#config;
@@ -261,6 +266,7 @@ export class Dispatcher implements Service {
         actions: new Actions({
           db,
           random: systemRandom,
+          outgoing: parts.outgoing,
           onReady,
           onCanceled: (count) => meters.canceled.inc(count),
         }),

@@ -4,6 +4,7 @@
  */
 import type { CompletionAnswer, ErrorRecord } from "@trace/contracts";
 import type { Queryable, Random } from "@trace/kit";
+import type { Events, TaskEvent } from "./events.ts";
 import { outboxTaskIdsMax } from "./limits.ts";
 import { type AttemptEnd, type AttemptEvent, endOfAttempt } from "./rules/attempt.ts";
 import { admitWaiting, dropCoveredInvalidations, endAttempts, type LockLeasesRow } from "./sql/statements.gen.ts";
@@ -54,8 +55,8 @@ export function jobsToLock(endings: readonly Pick<Ending, "lease" | "end">[]): {
   };
 }
 
-/** Moves the rows. The caller holds the leases, and the jobs that `jobsToLock` names. */
-export async function end(tx: Queryable, endings: readonly Ending[]): Promise<WakeupRow[]> {
+/** Moves the rows, and tells of tasks that are over. The caller holds the leases, and the jobs that `jobsToLock` names. */
+export async function end(tx: Queryable, endings: readonly Ending[], events: Events): Promise<WakeupRow[]> {
   if (endings.length === 0) return [];
   const queued = endings.filter((ending) => ending.end.taskState === "queued");
   const over = endings.filter((ending) => ending.end.taskState !== "queued");
@@ -69,6 +70,7 @@ export async function end(tx: Queryable, endings: readonly Ending[]): Promise<Wa
     wakeups: JSON.stringify(wakeupsFor(queued)),
   });
   if (row?.ended !== endings.length) throw new Error(`held ${endings.length} leases, ended ${row?.ended}`);
+  await events.write(tx, over.flatMap(eventOf));
   return wakeupRows(row.wakeups);
 }
 
@@ -99,6 +101,13 @@ export async function follow(
 export async function admit(tx: Queryable, jobIds: readonly number[]): Promise<WakeupRow[]> {
   const [row] = await tx.query(admitWaiting, { job_ids: jobIds });
   return wakeupRows(row?.wakeups ?? []);
+}
+
+function eventOf({ lease, end: ended }: Ending): TaskEvent[] {
+  const { org_id, job_id, attempt, public_id: task_id } = lease;
+  const { taskState } = ended;
+  if (taskState === "queued" || taskState === "running") return [];
+  return [{ type: `task.${taskState}`, org_id, job_id, task_id, attempt }];
 }
 
 function historyOf({ lease, end: ended, error, call, answer }: Ending) {

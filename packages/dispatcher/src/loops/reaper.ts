@@ -5,6 +5,7 @@
 import { TraceError, toErrorRecord } from "@trace/contracts";
 import { type Database, type Log, Loop, noRace, type Queryable, type RacePoints, type Random } from "@trace/kit";
 import { type Ending, end, endingOf, follow, jobsToLock } from "../endings.ts";
+import type { Events } from "../events.ts";
 import { reaperEveryMs, reaperLeasesMax } from "../limits.ts";
 import { expireSessions, type LockExpiredLeasesRow, lockExpiredLeases } from "../sql/statements.gen.ts";
 import { lockTriggered } from "../triggers.ts";
@@ -13,6 +14,7 @@ import type { WakeupRow } from "../wakeups.ts";
 export interface ReaperOptions {
   readonly db: Database;
   readonly random: Random;
+  readonly outgoing: Events;
   readonly log: Log;
   readonly race?: RacePoints;
   onExpired(count: number): void;
@@ -50,19 +52,20 @@ function expired(lease: LockExpiredLeasesRow, random: Random): Ending {
 }
 
 /** One piece of work: the leases that this transaction found expired and ended. */
-async function reap(tx: Queryable, random: Random, race: RacePoints): Promise<{ count: number; wakeups: WakeupRow[] }> {
+async function reap(tx: Queryable, options: ReaperOptions): Promise<{ count: number; wakeups: WakeupRow[] }> {
+  const { random, race = noRace, outgoing } = options;
   const leases = await tx.query(lockExpiredLeases, { limit: reaperLeasesMax });
   const paused = race.reach("reap:locked");
   if (paused) await paused;
   const endings = leases.map((lease) => expired(lease, random));
   const { tracked, limited } = jobsToLock(endings);
   const locked = tracked.length + limited.length === 0 ? [] : await lockTriggered(tx, [...tracked, ...limited], []);
-  const ended = await end(tx, endings);
+  const ended = await end(tx, endings, outgoing);
   return { count: endings.length, wakeups: [...ended, ...(await follow(tx, endings, locked))] };
 }
 
 export function createReaper(options: ReaperOptions): Loop {
-  const { db, log, random, race = noRace } = options;
+  const { db, log } = options;
   return new Loop({
     name: "reaper",
     everyMs: reaperEveryMs,
@@ -71,7 +74,7 @@ export function createReaper(options: ReaperOptions): Loop {
       for (const session of await db.query(expireSessions, {})) {
         log.warn({ worker: session.worker }, "a worker session expired");
       }
-      const { count, wakeups } = await db.transaction((tx) => reap(tx, random, race));
+      const { count, wakeups } = await db.transaction((tx) => reap(tx, options));
       if (count > 0) {
         log.info({ leases: count }, "requeued tasks of lost leases");
         options.onExpired(count);

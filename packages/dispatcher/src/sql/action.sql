@@ -2,7 +2,7 @@
 -- params: org_id, public_ids
 -- notnull: place
 -- Where tasks are now. A hint: each action looks again under its locks.
-select t.task_id, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,
+select t.task_id, t.public_id, t.org_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,
        case when o.task_id is not null then o.state
             when l.task_id is not null then 'running'
             when r.task_id is not null then 'ready'
@@ -17,7 +17,6 @@ select t.task_id, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partit
 
 -- name: cancelQueued
 -- params: task_ids, error
--- notnull: task_id
 -- Ends tasks that are ready or waiting. A row that a claim is taking right now is waited for, and is then gone: the caller
 -- finds the task under its lease in the next round. The caller holds the job rows where an output or a slot is freed.
 with from_ready as (
@@ -33,7 +32,7 @@ with from_ready as (
 )
 insert into outcomes (task_id, state, attempt, failures, lease_losses, error)
 select task_id, 'canceled', attempt, failures, lease_losses, $2::json from over
-returning task_id;
+returning task_id, attempt;
 
 -- name: hurryTasks
 -- params: task_ids

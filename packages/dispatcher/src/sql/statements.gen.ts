@@ -53,6 +53,7 @@ export interface PlacesOfTasksParams {
 export interface PlacesOfTasksRow {
   readonly task_id: number;
   readonly public_id: string;
+  readonly org_id: number;
   readonly job_id: number;
   readonly queue_id: number;
   readonly priority: number;
@@ -65,7 +66,7 @@ export interface PlacesOfTasksRow {
 export const placesOfTasks: Statement<PlacesOfTasksParams, PlacesOfTasksRow> = {
   name: "placesOfTasks",
   params: ["org_id", "public_ids"],
-  text: "select t.task_id, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,\n       case when o.task_id is not null then o.state\n            when l.task_id is not null then 'running'\n            when r.task_id is not null then 'ready'\n            when w.task_id is not null then 'waiting'\n            else 'moving' end as place\n  from tasks t\n  left join outcomes o on o.task_id = t.task_id\n  left join leases l on l.task_id = t.task_id\n  left join ready r on r.task_id = t.task_id\n  left join waiting w on w.task_id = t.task_id\n where t.org_id = $1 and t.public_id = any ($2::uuid[])",
+  text: "select t.task_id, t.public_id, t.org_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,\n       case when o.task_id is not null then o.state\n            when l.task_id is not null then 'running'\n            when r.task_id is not null then 'ready'\n            when w.task_id is not null then 'waiting'\n            else 'moving' end as place\n  from tasks t\n  left join outcomes o on o.task_id = t.task_id\n  left join leases l on l.task_id = t.task_id\n  left join ready r on r.task_id = t.task_id\n  left join waiting w on w.task_id = t.task_id\n where t.org_id = $1 and t.public_id = any ($2::uuid[])",
 };
 
 export interface CancelQueuedParams {
@@ -74,11 +75,12 @@ export interface CancelQueuedParams {
 }
 export interface CancelQueuedRow {
   readonly task_id: number;
+  readonly attempt: number;
 }
 export const cancelQueued: Statement<CancelQueuedParams, CancelQueuedRow> = {
   name: "cancelQueued",
   params: ["task_ids", "error"],
-  text: "with from_ready as (\n  delete from ready where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), from_waiting as (\n  delete from waiting where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), over as materialized (\n  select * from from_ready union all select * from from_waiting\n), freed as (\n  delete from live_outputs where task_id = any (array(select task_id from over))\n), vacated as (\n  delete from job_slots where task_id = any (array(select task_id from over))\n)\ninsert into outcomes (task_id, state, attempt, failures, lease_losses, error)\nselect task_id, 'canceled', attempt, failures, lease_losses, $2::json from over\nreturning task_id",
+  text: "with from_ready as (\n  delete from ready where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), from_waiting as (\n  delete from waiting where task_id = any ($1::bigint[]) returning task_id, attempt, failures, lease_losses\n), over as materialized (\n  select * from from_ready union all select * from from_waiting\n), freed as (\n  delete from live_outputs where task_id = any (array(select task_id from over))\n), vacated as (\n  delete from job_slots where task_id = any (array(select task_id from over))\n)\ninsert into outcomes (task_id, state, attempt, failures, lease_losses, error)\nselect task_id, 'canceled', attempt, failures, lease_losses, $2::json from over\nreturning task_id, attempt",
 };
 
 export interface HurryTasksParams {

@@ -17,6 +17,7 @@ import { Claims } from "../claims.ts";
 import { Completions } from "../completions.ts";
 import { Datasets } from "../datasets.ts";
 import { Deploys } from "../deploys.ts";
+import { Events } from "../events.ts";
 import { Jobs } from "../jobs.ts";
 import { Listing } from "../listing.ts";
 import { createReaper } from "../loops/reaper.ts";
@@ -53,6 +54,8 @@ jobs:
 export interface WorldOptions {
   readonly connectionsMax?: number;
   readonly random?: () => number;
+  /** A bus is configured. */
+  readonly events?: boolean;
 }
 
 export class World {
@@ -77,6 +80,7 @@ export class World {
   readonly wakeups: WakeupRow[] = [];
   readonly race = new TestRace();
   readonly random: () => number;
+  readonly outgoing: Events;
   readonly #database: TestDatabase;
 
   private constructor(database: TestDatabase, db: Database, orgId: number, options: WorldOptions) {
@@ -85,6 +89,7 @@ export class World {
     this.db = db;
     this.orgId = orgId;
     this.random = options.random ?? (() => 0.5);
+    this.outgoing = new Events({ enabled: options.events ?? false });
     const store = this.store.asObjectStore();
     const onReady = (wakeups: readonly WakeupRow[]) => {
       this.readyTold += 1;
@@ -103,11 +108,19 @@ export class World {
       random: this.random,
       log: silentLog(),
       events: { onReady, onEnded: () => undefined, onRefused: () => undefined },
+      outgoing: this.outgoing,
       race: this.race,
     });
     this.tasks = new Tasks(db, { onReady, onAdded: (priorities, early) => this.claims.added(priorities, early) });
     this.listing = new Listing(db);
-    this.actions = new Actions({ db, random: this.random, race: this.race, onReady, onCanceled: () => undefined });
+    this.actions = new Actions({
+      db,
+      random: this.random,
+      outgoing: this.outgoing,
+      race: this.race,
+      onReady,
+      onCanceled: () => undefined,
+    });
     this.starts = new Starts(db);
     this.deploys = new Deploys(db, onReady);
     this.runs = new Runs(db, this.tasks);
@@ -209,6 +222,7 @@ export class World {
     const loop = createReaper({
       db,
       random: this.random,
+      outgoing: this.outgoing,
       race: this.race,
       log: silentLog(),
       onExpired: () => undefined,
