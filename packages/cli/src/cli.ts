@@ -2,8 +2,15 @@
  * What every command is given: where to write, in which form, and how to reach the dispatcher. Answers go to standard
  * output, everything said to people to standard error; with `--json` nobody is spoken to.
  */
-import { type Client, createClient, type Transport, type userRoutes as UserRoutes, userRoutes } from "@trace/contracts";
-import type { ExitCode } from "./exit.ts";
+import {
+  type Client,
+  createClient,
+  TraceError,
+  type Transport,
+  type userRoutes as UserRoutes,
+  userRoutes,
+} from "@trace/contracts";
+import { type ExitCode, Interrupted } from "./exit.ts";
 import type { CliIo, TextSink } from "./io.ts";
 import { columnsDefault, columnsMin, waitingSaidMs } from "./limits.ts";
 import { findStateFolder, type StateFolderFound } from "./state/folder.ts";
@@ -102,6 +109,33 @@ export class Cli {
     this.io.stderr.write(`${this.errColors.yellow("warning")} ${text}\n`);
   }
 
+  /**
+   * Asks a person before something is done that they may not mean. False unless they say yes. Where nobody can be asked the
+   * question is refused, and `flag` named, which stands for yes. Throws TR-7001, Interrupted.
+   */
+  async confirm(question: string, flag: string): Promise<boolean> {
+    const { stdin, stderr } = this.io;
+    if (this.json || !stdin.isTTY || !stderr.isTTY) {
+      throw new TraceError("TR-7001", {
+        detail: `'${question}' was not answered`,
+        why: this.json ? "with --json nobody is asked" : "there is no terminal to ask on",
+        fix: `look first with --dry-run, then say ${flag}`,
+      });
+    }
+    const abort = new AbortController();
+    const release = this.io.onInterrupt(() => abort.abort());
+    try {
+      stderr.write(`${question} [y/N] `);
+      const answer = await this.io.stdin.readLine(abort.signal);
+      // Without an answer the cursor is still behind the question.
+      if (answer === undefined) stderr.write("\n");
+      if (abort.signal.aborted) throw new Interrupted();
+      return /^y(es)?$/i.test(answer?.trim() ?? "");
+    } finally {
+      release();
+    }
+  }
+
   /** A command as its user types it: through npm or by its own name. */
   command(...parts: readonly string[]): string {
     // A placeholder such as <dag> is for reading; anything else that a shell would touch is quoted.
@@ -129,7 +163,8 @@ export class Cli {
     const target = await targetOf(this.options, this.state, this.io.cwd);
     // Loaded here, not above: it brings the whole of the server side along, which help and explain can do without.
     const { HttpTransport } = await import("@trace/kit");
-    const transport = new HttpTransport({ baseUrl: target.url, token: target.token });
+    const pause = (ms: number, signal: AbortSignal | undefined) => this.io.pause(ms, signal);
+    const transport = new HttpTransport({ baseUrl: target.url, token: target.token, pause });
     await transport.start();
     const send: Transport = async (request) => {
       const answered = this.io.after(waitingSaidMs, () => this.#sayWaiting(`waiting for ${target.url} ...`));
@@ -139,7 +174,8 @@ export class Cli {
         answered();
       }
     };
-    return { client: createClient(userRoutes, send), url: target.url, stop: () => transport.stop() };
+    const client = createClient(userRoutes, send, transport.stream);
+    return { client, url: target.url, stop: () => transport.stop() };
   }
 
   #sayWaiting(text: string): void {

@@ -1,4 +1,5 @@
 /** What the command line touches of the world, as arguments: tests give it a terminal, a clock and a Ctrl-C of their own. */
+import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock, Environment } from "@trace/kit";
 
@@ -10,7 +11,15 @@ export interface TextSink {
   readonly rows: number | undefined;
 }
 
+export interface LineSource {
+  readonly isTTY: boolean;
+  /** The next line without its end; undefined when there is none, or when the signal is aborted before. */
+  readLine(signal: AbortSignal): Promise<string | undefined>;
+}
+
 export interface CliIo {
+  /** Answers to questions that a command asks. */
+  readonly stdin: LineSource;
   /** The answer, and nothing else. */
   readonly stdout: TextSink;
   /** Everything said to people, and errors. */
@@ -41,6 +50,18 @@ function sinkOf(stream: NodeJS.WriteStream): TextSink {
   };
 }
 
+function readLine(signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const lines = createInterface({ input: process.stdin, signal });
+    let line: string | undefined;
+    lines.once("line", (text) => {
+      line = text;
+      lines.close();
+    });
+    lines.once("close", () => resolve(line));
+  });
+}
+
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   try {
     await delay(ms, undefined, { signal });
@@ -53,6 +74,12 @@ async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 /** The real world. */
 export function processIo(env: Environment): CliIo {
   return {
+    stdin: {
+      get isTTY() {
+        return process.stdin.isTTY === true;
+      },
+      readLine,
+    },
     stdout: sinkOf(process.stdout),
     stderr: sinkOf(process.stderr),
     env,

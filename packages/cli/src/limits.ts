@@ -12,8 +12,19 @@ export const runSilenceMsMax = 60_000;
 export const runRetryMs = { baseMs: 250, maxMs: 5_000 } as const;
 /** A call without an answer for this long is said to be waited for. */
 export const waitingSaidMs = 2_000;
-/** Polls of a log that is followed. */
-export const logPollMs = 1_000;
+/** A task's speed is taken from its progress within this time. */
+export const progressWindowMs = 60_000;
+/** Reports of progress kept for it. */
+export const progressSamplesMax = 200;
+/** Columns of a progress bar. */
+export const progressBarColumns = 24;
+
+/** Tasks that one command creates, cancels, retries or replays: what one call takes. */
+export const actionTasksMax = 10_000;
+/** Answers shown one by one; of more, those that were refused are shown and the others counted. */
+export const answersShownMax = 50;
+/** Jobs named when it is asked whether their tasks are meant. */
+export const jobsNamedMax = 8;
 
 /** Pages looked through for a shortened task id, of `pageRowsMax` tasks each. */
 export const shortIdPagesMax = 10;

@@ -11,6 +11,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** The same with negative numbers. */
+export function signedNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^-?\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Milliseconds of `500ms`, `30s`, `10m`, `2h`, `1d`, for commander. */
@@ -43,8 +52,10 @@ export function nameArguments(text: string, before: readonly string[] | undefine
   return [...(before ?? []), nameArgument(text)];
 }
 
+export type Example = readonly [command: string, what: string];
+
 /** Examples under a command's help. */
-export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+export function examples(...lines: readonly Example[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
   const rows = lines.map(([command, what]) =>
     width + what.length + 4 <= 100 ? `  ${command.padEnd(width)}  ${what}` : `  ${command}\n      ${what}`,

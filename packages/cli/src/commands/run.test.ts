@@ -113,17 +113,17 @@ test("--timeout ends the watching with a retryable error, exit code 4", async ()
 });
 
 test("a dispatcher that is away for a moment is waited for", async () => {
-  const away = new TraceError("TR-1008", { detail: "restarting" });
+  const away = new TraceError("TR-1009", { detail: "Postgres is away" });
   states(sampleRun(), away, away, completedRun());
   const { code, stderr } = await harness().run("run", "quakes");
   expect(code).toBe(0);
-  expect(stderr).toContain("(TR-1008); the run goes on, trying again");
+  expect(stderr).toContain("(TR-1009); the run goes on, trying again");
 });
 
 test("a wait of no time is not told in milliseconds", async () => {
-  states(sampleRun(), new TraceError("TR-1008", { detail: "restarting" }), completedRun());
+  states(sampleRun(), new TraceError("TR-1009", { detail: "Postgres is away" }), completedRun());
   const { stderr } = await harness().run("run", "quakes");
-  expect(stderr).toContain("! no answer (TR-1008); the run goes on, trying again");
+  expect(stderr).toContain("! no answer (TR-1009); the run goes on, trying again");
 });
 
 test("on a terminal the block itself says that a call is waited for", async () => {
@@ -135,8 +135,24 @@ test("on a terminal the block itself says that a call is waited for", async () =
   expect(stderr).toContain(`! waiting for ${stack.url} ...`);
 });
 
+test("a dispatcher that is too busy to take the run is asked again when it says", async () => {
+  let asked = 0;
+  states(completedRun());
+  stack.answers.run = async () => {
+    asked += 1;
+    if (asked < 3) throw new TraceError("TR-1015", { detail: "as many calls as it takes are waiting" });
+    return completedRun();
+  };
+  let pauses = 0;
+  const onPause = (number: number) => {
+    pauses = number;
+  };
+  const { code } = await harness({ onPause }).run("run", "quakes");
+  expect({ code, asked, pauses }).toEqual({ code: 0, asked: 3, pauses: 2 });
+});
+
 test("a dispatcher that stays away ends the watching, exit code 4", async () => {
-  states(new TraceError("TR-1008", { detail: "restarting" }));
+  states(new TraceError("TR-1009", { detail: "Postgres is away" }));
   let pausedMs = 0;
   const count = () => {
     pausedMs += 500;

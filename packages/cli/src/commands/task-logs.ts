@@ -1,11 +1,11 @@
 /** `trace task logs`: the log of one attempt, once or followed to its end. */
-import type { LogLine, RouteAnswer, userRoutes } from "@trace/contracts";
+import type { LogEvent, LogLine, RouteAnswer, TraceError, userRoutes } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import { Interrupted } from "../exit.ts";
-import { logPollMs } from "../limits.ts";
 import type { CliOf } from "../program.ts";
 import { findTaskId } from "../runs/task-id.ts";
+import { waitingText } from "../runs/waiting.ts";
 import type { Palette } from "../terminal/ansi.ts";
 import { plural } from "../terminal/format.ts";
 import { printable } from "../terminal/width.ts";
@@ -57,7 +57,7 @@ function answer(cli: Cli, logs: Logs): void {
     return;
   }
   cli.say(cli.errColors.dim(`attempt ${logs.attempt}${logs.state === null ? "" : `, ${logs.state}`}`));
-  if (logs.dropped > 0) cli.warn(`${plural(logs.dropped, "older line")} dropped: the log grew past its bound`);
+  if (logs.dropped > 0) cli.warn(droppedText(logs.dropped));
   if (logs.lines.length === 0) cli.say("It wrote nothing.");
   cli.print(...logs.lines.map((line) => logText(line, cli.outColors)));
 }
@@ -69,43 +69,24 @@ export function logText(line: LogLine, palette: Palette): string {
   return `${palette.dim(time)} ${paints[line.level](line.level.padEnd(5))} ${printable(line.message)}`;
 }
 
-const endedStates: ReadonlySet<string> = new Set(["completed", "canceled", "dead"]);
-
-/** Lines not shown yet. What the bound drops at the front moves the count, not the place. */
-export function newLines(logs: Logs, seen: number): readonly LogLine[] {
-  return logs.lines.slice(Math.max(0, seen - logs.dropped));
-}
-
-/** Follows from attempt to attempt until the task has ended, or the one attempt that was asked for. */
-async function follow(cli: Cli, client: UserClient, taskId: string, only: number | undefined): Promise<void> {
+/** Follows from attempt to attempt until the task is over, or the one attempt that was asked for. */
+async function follow(cli: Cli, client: UserClient, taskId: string, attempt: number | undefined): Promise<void> {
   const abort = new AbortController();
   const release = cli.io.onInterrupt(() => abort.abort());
-  let attempt = only;
-  let seen = 0;
+  const onTrouble = (error: TraceError | undefined) => {
+    if (error !== undefined) cli.say(cli.errColors.yellow(`! no news (${error.code}); trying again`));
+  };
+  let lease: number | undefined;
   try {
-    for (;;) {
-      // Asked before the log is read: a task that has ended then writes nothing after it.
-      const task = await client.getTask({ params: { task_id: taskId } }, { signal: abort.signal });
-      const current = only ?? task.attempts.at(-1)?.attempt;
-      if (current !== attempt || seen === 0) {
-        if (current !== undefined && !cli.json) cli.say(cli.errColors.dim(`attempt ${current}`));
+    const request = { params: { task_id: taskId }, query: { attempt } };
+    for await (const event of client.watchTask(request, { signal: abort.signal, onTrouble })) {
+      if (event.event === "task" && event.data.attempts.length === 0 && lease === undefined) {
+        cli.say(`The task has not been tried yet: it ${waitingText(event.data, cli.io.clock.nowMs())}.`);
       }
-      if (current !== attempt) seen = 0;
-      attempt = current;
-      if (attempt !== undefined) {
-        const logs = await client.getTaskLogs(
-          { params: { task_id: taskId }, query: { attempt } },
-          { signal: abort.signal },
-        );
-        for (const line of newLines(logs, seen)) {
-          cli.print(cli.json ? JSON.stringify({ attempt, ...line }) : logText(line, cli.outColors));
-        }
-        seen = logs.dropped + logs.lines.length;
-      }
-      const followed = task.attempts.find((candidate) => candidate.attempt === only);
-      if (endedStates.has(task.state) || (followed !== undefined && followed.ended_at !== null)) return;
-      await cli.io.pause(logPollMs, abort.signal);
-      if (abort.signal.aborted) throw new Interrupted();
+      if (event.event !== "log") continue;
+      if (event.data.lease_no !== lease) cli.say(cli.errColors.dim(`attempt ${event.data.attempt}`));
+      lease = event.data.lease_no;
+      printNew(cli, event.data);
     }
   } catch (error) {
     if (abort.signal.aborted) throw new Interrupted();
@@ -113,4 +94,13 @@ async function follow(cli: Cli, client: UserClient, taskId: string, only: number
   } finally {
     release();
   }
+}
+
+function printNew(cli: Cli, { attempt, dropped, lines }: LogEvent): void {
+  if (dropped > 0) cli.warn(droppedText(dropped));
+  cli.print(...lines.map((line) => (cli.json ? JSON.stringify({ attempt, ...line }) : logText(line, cli.outColors))));
+}
+
+export function droppedText(dropped: number): string {
+  return `${plural(dropped, "older line")} dropped: the log grew past its bound`;
 }

@@ -1,9 +1,9 @@
+import { once } from "node:events";
 import { type LogLine, TraceError } from "@trace/contracts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FakeStack } from "../testing/fake-stack.ts";
 import { Harness, type HarnessOptions } from "../testing/harness.ts";
-import { completedTask, deadTask, sampleNowMs, sampleTask } from "../testing/samples.ts";
-import { newLines } from "./task-logs.ts";
+import { completedTask, deadTask, queuedTask, sampleDag, sampleNowMs, sampleTask } from "../testing/samples.ts";
 
 const stack = new FakeStack();
 const harness = (options: Partial<HarnessOptions> = {}) =>
@@ -132,33 +132,116 @@ test("logs print each line safely and say what was dropped", async () => {
   expect(asJson.stderr).toBe("");
 });
 
-test("followed logs print each line once and end when the task has", async () => {
-  const lines = [line("one")];
-  let polls = 0;
-  stack.answers.getTaskLogs = async () => ({ attempt: 1, state: "running", lines: [...lines], dropped: 0 });
-  stack.answers.getTask = async () => ({ ...detail, state: polls++ < 2 ? "running" : "completed" });
-  const onPause = () => void lines.push(line(`more ${lines.length}`));
-  const { code, stdout } = await harness({ onPause }).run("task", "logs", dead.task_id, "--follow", "--json");
+const log = (lease_no: number, messages: readonly string[], dropped = 0) => ({
+  event: "log" as const,
+  data: { attempt: lease_no - 3, lease_no, dropped, lines: messages.map(line) },
+  id: `${lease_no}.${messages.length}.`,
+});
+const end = { event: "end", data: { state: "completed" } } as const;
+
+test("followed logs print each line as it comes, attempt after attempt, to the end", async () => {
+  let asked: unknown;
+  stack.answers.watchTask = async function* ({ query }) {
+    asked = query;
+    yield { event: "task", data: { ...detail, state: "running" } };
+    yield log(4, ["one", "a\u001b[2Jb"]);
+    yield log(4, ["two"]);
+    yield log(5, ["three"], 7);
+    yield end;
+  };
+  const { code, stdout, stderr } = await harness().run("task", "logs", dead.task_id, "--follow");
   expect(code).toBe(0);
-  const messages = stdout
-    .trimEnd()
-    .split("\n")
-    .map((text) => (JSON.parse(text) as LogLine).message);
-  expect(messages).toEqual(["one", "more 1", "more 2"]);
+  expect(stdout.trimEnd().split("\n")).toEqual([
+    "08:00:01.250 info  one",
+    "08:00:01.250 info  a\ufffd[2Jb",
+    "08:00:01.250 info  two",
+    "08:00:01.250 info  three",
+  ]);
+  expect(stderr).toBe("attempt 1\nattempt 2\nwarning 7 older lines dropped: the log grew past its bound\n");
+  expect(asked).toEqual({});
+});
+
+test("followed logs of one attempt ask for that one; with --json each line is a document", async () => {
+  let asked: unknown;
+  stack.answers.watchTask = async function* ({ query }) {
+    asked = query;
+    yield log(5, ["one"], 1);
+    yield end;
+  };
+  const argv = ["task", "logs", dead.task_id, "--follow", "--attempt", "2", "--json"];
+  const { code, stdout, stderr } = await harness().run(...argv);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toBe(`${JSON.stringify({ attempt: 2, ...line("one") })}\n`);
+  expect(asked).toEqual({ attempt: 2 });
+});
+
+test("a task that waits says what for while its log is followed", async () => {
+  stack.answers.watchTask = async function* () {
+    yield { event: "task", data: { ...queuedTask(), attempts: [] } };
+    yield end;
+  };
+  const { stderr } = await harness().run("task", "logs", dead.task_id, "--follow");
+  expect(stderr).toBe("The task has not been tried yet: it waits for a worker.\n");
+});
+
+test("a stream that is cut off is taken up after the last line, and it is said", async () => {
+  const ids: (string | undefined)[] = [];
+  stack.answers.watchTask = async function* (_, __, { lastEventId }) {
+    ids.push(lastEventId);
+    if (ids.length === 1) {
+      yield log(4, ["one"]);
+      throw new TraceError("TR-1008", { detail: "stopping" });
+    }
+    yield log(4, ["two"]);
+    yield end;
+  };
+  const { code, stdout, stderr } = await harness().run("task", "logs", dead.task_id, "--follow");
+  expect(code).toBe(0);
+  expect(stdout.match(/one|two/g)).toEqual(["one", "two"]);
+  expect(ids).toEqual([undefined, "4.1."]);
+  expect(stderr).toContain("! no news (TR-1008); trying again");
 });
 
 test("Ctrl-C ends following with 130", async () => {
-  stack.answers.getTask = async () => ({ ...detail, state: "running" });
-  const following = harness({ onPause: () => void following.interrupt() });
+  let interrupt: () => void = () => undefined;
+  stack.answers.watchTask = async function* (_, __, { signal }) {
+    yield log(4, ["one"]);
+    interrupt();
+    if (!signal.aborted) await once(signal, "abort");
+  };
+  const following = harness();
+  interrupt = () => void following.interrupt();
   expect((await following.run("task", "logs", dead.task_id, "--follow")).code).toBe(130);
+  expect(following.interrupt()).toBe(false);
 });
 
-test("what is dropped at the front does not bring lines back or lose new ones", () => {
-  const lines = ["c", "d", "e"].map(line);
-  const logs = { attempt: 1, state: "running", lines, dropped: 2 };
-  expect(newLines(logs, 4).map((one) => one.message)).toEqual(["e"]);
-  expect(newLines(logs, 1).map((one) => one.message)).toEqual(["c", "d", "e"]);
-  expect(newLines(logs, 5)).toEqual([]);
+test.each([
+  ["due", { run_at: "2026-11-23T08:04:05.000Z" }, "waits until 08:04:05 UTC (in 3 min)"],
+  ["due", { run_at: "2026-11-24T07:00:00.000Z" }, "waits until 2026-11-24 07:00:00 UTC (in 22 h)"],
+  ["worker", {}, "waits for a worker"],
+  ["slot", {}, "waits for a slot: the job runs at most 2 at once"],
+] as const)("a queued task says that it waits for %s", async (waiting_for, changes, words) => {
+  stack.answers.listDags = async () => ({ dags: [sampleDag()] });
+  stack.answers.getTask = async () => ({ ...queuedTask({ waiting_for, ...changes }), attempts: [] });
+  const { code, stdout, stderr } = await harness().run("task", "show", dead.task_id);
+  expect(code).toBe(0);
+  expect(stdout).toContain(`  now       ${words}\n`);
+  expect(stderr).toContain("trace task watch");
+  expect(stderr.includes("trace task retry")).toBe(waiting_for === "due");
+  stack.answers.getTask = async () => detail;
+});
+
+test("each attempt names its lease, and a dead task how to run it again", async () => {
+  const { stdout, stderr } = await harness().run("task", "show", dead.task_id);
+  expect(stdout).toContain("on worker-1, lease 4, 2026-11-23 08:00:01 UTC");
+  expect(stderr).toContain(`trace task replay ${dead.task_id}`);
+});
+
+test("a list says what a queued task waits for", async () => {
+  const page = stack.answers.listTasks;
+  stack.answers.listTasks = async () => ({ tasks: [queuedTask()], next: null });
+  expect((await harness().run("task", "list")).stdout).toContain("waits for a worker");
+  if (page !== undefined) stack.answers.listTasks = page;
 });
 
 test("an error of the API keeps its words", async () => {

@@ -1,28 +1,19 @@
-/** `trace task list | show | logs`. */
-import {
-  type Attempt,
-  fromErrorRecord,
-  pageRowsDefault,
-  pageRowsMax,
-  type RouteAnswer,
-  type Task,
-  taskStates,
-  type userRoutes,
-} from "@trace/contracts";
+/** `trace task`: the commands below it, and `trace task list`. */
+import { pageRowsDefault, pageRowsMax, type Task, taskStates } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
-import { errorLines } from "../failure.ts";
 import type { CliOf } from "../program.ts";
-import { findTaskId, shortTaskId } from "../runs/task-id.ts";
+import { shortTaskId } from "../runs/task-id.ts";
 import { elapsedMs, progressText } from "../runs/view.ts";
-import type { Paint, Palette } from "../terminal/ansi.ts";
-import { duration, moment, plural, relative } from "../terminal/format.ts";
+import { waitingText } from "../runs/waiting.ts";
+import { duration, plural, relative } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
-import { printable } from "../terminal/width.ts";
 import { examples, nameArgument, oneOf, wholeNumber } from "./arguments.ts";
+import { registerTaskActions } from "./task-actions.ts";
+import { registerTaskCreate } from "./task-create.ts";
 import { registerTaskLogs } from "./task-logs.ts";
-
-type TaskDetail = RouteAnswer<(typeof userRoutes)["getTask"]>;
+import { paintOfState, registerTaskShow } from "./task-show.ts";
+import { registerTaskWatch } from "./task-watch.ts";
 
 interface ListOptions {
   readonly state?: Task["state"];
@@ -35,14 +26,15 @@ interface ListOptions {
 export function registerTask(program: Command, cliOf: CliOf): void {
   const task = program
     .command("task")
-    .summary("list and show tasks, read their logs")
-    .description("Looks at tasks: what runs, what failed and why.");
+    .summary("list, show, watch and create tasks; cancel, retry and replay them; read their logs")
+    .description("Looks at tasks, what runs, what failed and why, and does something about it.");
   task.addHelpText(
     "after",
     examples(
       ["trace task list --state dead", "what failed for good"],
       ["trace task show 3f9ac01b22d4", "every attempt with its error"],
-      ["trace task logs 3f9ac01b22d4 --follow", "what it writes"],
+      ["trace task watch 3f9ac01b22d4", "see it to its end"],
+      ["trace task replay --state dead --dag quakes", "run again what failed, after a question"],
     ),
   );
   task
@@ -69,33 +61,17 @@ export function registerTask(program: Command, cliOf: CliOf): void {
       const cli = cliOf(command);
       await cli.withClient((client) => list(cli, client, options));
     });
-  task
-    .command("show")
-    .summary("show a task with every attempt")
-    .description("Shows a task with every attempt: what went wrong, where, why, and what fixes it.")
-    .argument("<task>", "task id, or its last characters")
-    .addHelpText("after", examples(["trace task show 3f9ac01b22d4", "by the end of its id"]))
-    .action(async (id: string, _options: unknown, command: Command) => {
-      const cli = cliOf(command);
-      await cli.withClient(async (client) => {
-        const detail = await client.getTask({ params: { task_id: await findTaskId(client, id) } });
-        if (cli.json) cli.printJson(detail);
-        else show(cli, detail);
-      });
-    });
+  registerTaskShow(task, cliOf);
   registerTaskLogs(task, cliOf);
+  registerTaskWatch(task, cliOf);
+  registerTaskCreate(task, cliOf);
+  registerTaskActions(task, cliOf);
 }
 
-export function paintOfState(state: string, palette: Palette): Paint {
-  if (state === "completed" || state === "succeeded") return palette.green;
-  if (state === "dead" || state === "failed" || state === "expired") return palette.red;
-  if (state === "running") return palette.cyan;
-  return state === "canceled" ? palette.yellow : palette.dim;
-}
-
-function happened(task: Task): string {
+function happened(task: Task, nowMs: number): string {
   if (task.error !== null && task.state !== "completed") return `${task.error.code} ${task.error.detail}`;
   if (task.state === "running" && task.progress !== null) return progressText(task.progress);
+  if (task.state === "queued") return waitingText(task, nowMs) ?? "";
   return task.commits.map((commit) => `${commit.dataset} commit ${commit.commit}`).join(", ");
 }
 
@@ -136,7 +112,7 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
         String(task.attempt),
         relative(task.created_at, nowMs),
         took === undefined ? "" : duration(took),
-        ...(results ? [happened(task)] : []),
+        ...(results ? [happened(task, nowMs)] : []),
       ];
     }),
     width: cli.outWidth,
@@ -148,47 +124,4 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
     const filters = Object.entries({ state, dag, job }).flatMap(([name, value]) => (value ? [`--${name}`, value] : []));
     cli.sayNext([[cli.command("task", "list", ...filters, "--cursor", page.next), "the next page"]]);
   }
-}
-
-function fact(palette: Palette, name: string, value: string): string {
-  return `  ${palette.dim(name.padEnd(10))}${value}`;
-}
-
-function show(cli: Cli, task: TaskDetail): void {
-  const palette = cli.outColors;
-  const nowMs = cli.io.clock.nowMs();
-  const took = elapsedMs(task, nowMs);
-  const lines = [
-    `${palette.bold(`${task.dag}.${task.job}`)}  ${paintOfState(task.state, palette)(task.state)}`,
-    fact(palette, "task", task.task_id),
-    fact(palette, "operator", `${printable(task.operator)}, queue ${task.queue}, priority ${task.priority}`),
-    fact(palette, "created", `${moment(task.created_at)} (${relative(task.created_at, nowMs)})`),
-  ];
-  if (task.run_at !== null)
-    lines.push(fact(palette, "due", `${moment(task.run_at)} (${relative(task.run_at, nowMs)})`));
-  if (took !== undefined) lines.push(fact(palette, "took", duration(took)));
-  const losses = task.lease_losses === 0 ? "" : `, its worker was lost ${plural(task.lease_losses, "time")}`;
-  lines.push(
-    fact(palette, "attempts", `${task.attempt}, ${task.failures} of at most ${task.failures_max} failed${losses}`),
-  );
-  if (task.progress !== null && task.state === "running")
-    lines.push(fact(palette, "progress", progressText(task.progress)));
-  for (const commit of task.commits)
-    lines.push(fact(palette, "committed", `${commit.dataset} commit ${commit.commit}`));
-  for (const attempt of task.attempts) lines.push("", ...attemptLines(cli, attempt, nowMs));
-  cli.print(...lines);
-  cli.say("");
-  cli.sayNext([[cli.command("task", "logs", task.task_id), "what it wrote"]]);
-}
-
-function attemptLines(cli: Cli, attempt: Attempt, nowMs: number): string[] {
-  const palette = cli.outColors;
-  const endMs = attempt.ended_at === null ? nowMs : Date.parse(attempt.ended_at);
-  const took = duration(Math.max(0, endMs - Date.parse(attempt.started_at)));
-  const head = `${palette.bold(`attempt ${attempt.attempt}`)}  ${paintOfState(attempt.state, palette)(attempt.state)}`;
-  const lines = [`${head}  ${took}  ${palette.dim(`on ${printable(attempt.worker)}, ${moment(attempt.started_at)}`)}`];
-  if (attempt.error === null) return lines;
-  const more = cli.command("explain", attempt.error.code);
-  const width = cli.outWidth - 2;
-  return [...lines, ...errorLines(fromErrorRecord(attempt.error), { width, palette, more }).map((line) => `  ${line}`)];
 }

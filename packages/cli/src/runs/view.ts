@@ -5,8 +5,9 @@
 import type { Progress, Run, Task } from "@trace/contracts";
 import { runLineEveryMs } from "../limits.ts";
 import type { Paint, Palette } from "../terminal/ansi.ts";
-import { bytes, count, duration, plural, relative } from "../terminal/format.ts";
+import { amount, count, duration, relative } from "../terminal/format.ts";
 import { columnsOf, cut, pad, printable } from "../terminal/width.ts";
+import { waitingText } from "./waiting.ts";
 
 export interface ViewOptions {
   readonly nowMs: number;
@@ -25,11 +26,11 @@ const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", 
 
 type Standing = Task["state"] | "retrying" | "waiting";
 
-function standingOf(task: Task): Standing {
+export function standingOf(task: Task): Standing {
   return task.state === "queued" && (task.failures > 0 || task.lease_losses > 0) ? "retrying" : task.state;
 }
 
-function markOf(standing: Standing, tick: number, palette: Palette): { mark: string; paint: Paint } {
+export function markOf(standing: Standing, tick: number, palette: Palette): { mark: string; paint: Paint } {
   switch (standing) {
     case "completed":
       return { mark: "✔", paint: palette.green };
@@ -44,12 +45,6 @@ function markOf(standing: Standing, tick: number, palette: Palette): { mark: str
     default:
       return { mark: "·", paint: palette.dim };
   }
-}
-
-function amount(value: number, unit: Progress["unit"]): string {
-  if (unit === "bytes") return bytes(value);
-  if (unit === "ms") return duration(value);
-  return unit === "rows" ? plural(value, "row") : count(value);
 }
 
 /** `reading, 1,200 of 1,707 rows (70 %)`. */
@@ -73,7 +68,7 @@ export function elapsedMs(task: Task, nowMs: number): number | undefined {
   return Math.max(0, end - Date.parse(task.started_at));
 }
 
-function noteOf(task: Task, standing: Standing, nowMs: number): string {
+export function noteOf(task: Task, standing: Standing, nowMs: number): string {
   const error = task.error === null ? "" : `${task.error.code} ${printable(task.error.detail)}`;
   switch (standing) {
     case "retrying": {
@@ -88,13 +83,15 @@ function noteOf(task: Task, standing: Standing, nowMs: number): string {
       return task.commits.map((commit) => `${commit.dataset} commit ${commit.commit}`).join(", ");
     case "running":
       return task.progress === null ? "" : progressText(task.progress);
+    case "queued":
+      return waitingText(task, nowMs) ?? "";
     default:
       return "";
   }
 }
 
 /** Never in milliseconds: a unit that changes while one looks reads as a jump. */
-function clockText(ms: number): string {
+export function clockText(ms: number): string {
   return ms < 999.5 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
 }
 

@@ -24,6 +24,13 @@ export function bytes(value: number): string {
   return `${size.toFixed(digits)} ${units[unit]}`;
 }
 
+/** A figure with the unit it is reported in: `1,707 rows`, `84 kB`, `3.2 s`; without one, the figure. */
+export function amount(value: number, unit: "rows" | "bytes" | "ms" | undefined): string {
+  if (unit === "bytes") return bytes(value);
+  if (unit === "ms") return duration(value);
+  return unit === "rows" ? plural(value, "row") : count(value);
+}
+
 /** Milliseconds: `42 ms`, `3.2 s`, `1 min 05 s`, `2 h 03 min`, `3 d 4 h`. */
 export function duration(ms: number): string {
   const value = Math.max(0, ms);
@@ -52,6 +59,13 @@ export function relative(time: string, nowMs: number): string {
   const [size, unit] = steps.find(([length]) => seconds >= length) ?? [1, "s"];
   const amount = `${Math.floor(seconds / size)} ${unit}`;
   return difference >= 0 ? `${amount} ago` : `in ${amount}`;
+}
+
+/** A moment to come: `12:04:05 UTC` today, with its date on another day. */
+export function momentAhead(time: string, nowMs: number): string {
+  const whole = moment(time);
+  const today = new Date(nowMs).toISOString().slice(0, 10);
+  return whole.startsWith(`${today} `) ? whole.slice(today.length + 1) : whole;
 }
 
 /** A moment in UTC to the second: `2026-11-23 07:39:12 UTC`. */

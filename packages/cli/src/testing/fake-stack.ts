@@ -12,6 +12,8 @@ import { type ResolvedFile, type RouteTable, TraceError, userRoutes } from "@tra
 import { type Handlers, Listener, silentLog } from "@trace/kit";
 
 type UserHandlers = Handlers<typeof userRoutes, string>;
+/** A handler of any route: it promises an answer, or gives events. */
+type AnyHandler = (...call: readonly unknown[]) => unknown;
 
 export const fakeToken = "trace_fakefakefakefakefakefakefakefakefakefakefak";
 /** In every link; a test that finds it in an output has found a leak. */
@@ -53,10 +55,10 @@ export class FakeStack {
         name,
         (...call: readonly unknown[]) => {
           const answer = this.answers[name as keyof UserHandlers] ?? unset(name);
-          return (answer as (...args: readonly unknown[]) => Promise<unknown>)(...call);
+          return (answer as unknown as AnyHandler)(...call);
         },
       ]),
-    );
+    ) as unknown as Handlers<RouteTable, string>;
     this.#listener = new Listener<RouteTable, string>({
       name: "user",
       host: "127.0.0.1",

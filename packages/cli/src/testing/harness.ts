@@ -12,8 +12,12 @@ export interface HarnessOptions {
   readonly nowMs?: number;
   /** Called instead of each pause; the clock has moved on by then. */
   readonly onPause?: (pauses: number) => void | Promise<void>;
+  /** Called when a question waits for its answer. */
+  readonly onQuestion?: () => void | Promise<void>;
   /** Time goes by while a call waits: what was to be done after this or less is done at once. */
   readonly passMs?: number;
+  /** Lines that the person types; undefined where standard input is no terminal. */
+  readonly typed?: readonly string[];
   readonly parts?: ProgramParts;
 }
 
@@ -59,7 +63,15 @@ export class Harness {
     const stderr = new Recorder(this.#options);
     let nowMs = this.#options.nowMs ?? Date.now();
     let pauses = 0;
+    const typed = [...(this.#options.typed ?? [])];
     const io: CliIo = {
+      stdin: {
+        isTTY: this.#options.typed !== undefined,
+        readLine: async (signal) => {
+          await this.#options.onQuestion?.();
+          return signal.aborted ? undefined : typed.shift();
+        },
+      },
       stdout,
       stderr,
       env: this.#options.env ?? {},
@@ -69,6 +81,8 @@ export class Harness {
         nowMs += ms;
         pauses += 1;
         await this.#options.onPause?.(pauses);
+        // What is waited for beside the pause needs the event loop, too.
+        await new Promise((turn) => setImmediate(turn));
       },
       after: (ms, run) => {
         if (ms <= (this.#options.passMs ?? 0)) run();

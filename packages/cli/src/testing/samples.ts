@@ -1,5 +1,7 @@
 /** Objects of the API with believable values, for tests. */
-import type { Commit, Dataset, Run, Task } from "@trace/contracts";
+import type { Commit, Dataset, RouteAnswer, Run, Task, userRoutes } from "@trace/contracts";
+
+type Dag = RouteAnswer<(typeof userRoutes)["listDags"]>["dags"][number];
 
 export const sampleNowMs = Date.parse("2026-11-23T08:00:10.000Z");
 export const sampleRunId = "0198c0de-0000-7000-8000-0000000000aa";
@@ -19,6 +21,7 @@ export function sampleTask(changes: Partial<Task> = {}): Task {
     lease_losses: 0,
     priority: 0,
     run_at: null,
+    waiting_for: null,
     created_at: "2026-11-23T08:00:00.000Z",
     started_at: "2026-11-23T08:00:08.000Z",
     ended_at: null,
@@ -28,6 +31,18 @@ export function sampleTask(changes: Partial<Task> = {}): Task {
     commits: [],
     ...changes,
   };
+}
+
+export function queuedTask(changes: Partial<Task> = {}): Task {
+  return sampleTask({
+    state: "queued",
+    attempt: 0,
+    started_at: null,
+    worker: null,
+    progress: null,
+    waiting_for: "worker",
+    ...changes,
+  });
 }
 
 export function completedTask(changes: Partial<Task> = {}): Task {
@@ -90,6 +105,28 @@ export function failedRun(): Run {
     tasks: [deadTask()],
     waiting: ["by_region"],
   });
+}
+
+export function sampleDag(): Dag {
+  return {
+    dag: "quakes",
+    description: null,
+    version,
+    number: 1,
+    deployed_at: "2026-11-23T07:00:00.000Z",
+    jobs: [
+      {
+        name: "ingest_quakes",
+        operator: "noop",
+        config: { duration_ms: 10 },
+        inputs: [],
+        outputs: [],
+        retries: 2,
+        timeout_ms: 60_000,
+        max_concurrency: 2,
+      },
+    ],
+  };
 }
 
 export function sampleDataset(changes: Partial<Dataset> = {}): Dataset {

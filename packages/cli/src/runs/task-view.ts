@@ -1,0 +1,90 @@
+/**
+ * What one task looks like while it is watched: pure functions of its state, the time and the width. Two lines for a
+ * terminal (`taskLines`), one line per change for everything else (`TaskChanges`).
+ */
+import type { Task } from "@trace/contracts";
+import { runLineEveryMs } from "../limits.ts";
+import { duration } from "../terminal/format.ts";
+import { columnsOf, cut, printable } from "../terminal/width.ts";
+import { type ProgressMeter, paceText, progressBar } from "./progress.ts";
+import {
+  changeLine,
+  clockText,
+  elapsedMs,
+  markOf,
+  noteOf,
+  progressText,
+  standingOf,
+  type ViewOptions,
+} from "./view.ts";
+
+export interface TaskViewOptions extends Omit<ViewOptions, "height"> {
+  readonly meter: ProgressMeter;
+}
+
+/** The line of its state and, while it reports progress, the line of that; none is wider than `width`. */
+export function taskLines(task: Task, options: TaskViewOptions): string[] {
+  const { nowMs, palette, tick, width } = options;
+  const standing = standingOf(task);
+  const { mark, paint } = markOf(standing, tick, palette);
+  const elapsed = elapsedMs(task, nowMs);
+  const facts = [
+    ...(elapsed === undefined || standing === "retrying" ? [] : [clockText(elapsed)]),
+    ...(task.attempt > 1 ? [`attempt ${task.attempt}`] : []),
+    ...(task.worker === null || task.state !== "running" ? [] : [`on ${printable(task.worker)}`]),
+  ];
+  const note = task.state === "running" ? "" : noteOf(task, standing, nowMs);
+  const name = `${task.dag}.${task.job}`;
+  const rest = [facts.join(", "), note].filter((part) => part !== "").join("  ");
+  const used = 1 + 2 + columnsOf(name) + 2 + standing.length + 2;
+  const room = width - 1 - used;
+  const lines =
+    room < -2
+      ? [cut(`${mark} ${name} ${standing}`, width - 1)]
+      : [
+          `${paint(mark)}  ${palette.bold(name)}  ${paint(standing)}  ${palette.dim(cut(rest, Math.max(0, room)))}`.trimEnd(),
+        ];
+  const progress = progressLine(task, options);
+  if (progress !== undefined) lines.push(progress);
+  if (options.trouble !== undefined) lines.push(palette.yellow(cut(`! ${options.trouble}`, width - 1)));
+  return lines;
+}
+
+/** `   ████████░░░░  reading, 1,200 of 1,707 rows (70 %), 410 rows/s, 1.2 s left`. */
+function progressLine(task: Task, { meter, nowMs, palette, width }: TaskViewOptions): string | undefined {
+  const { progress } = task;
+  if (task.state !== "running" || progress === null) return undefined;
+  const bar = progressBar(progress);
+  const text = [progressText(progress), paceText(meter, progress.unit, nowMs)].filter((part) => part !== "").join(", ");
+  const indent = "   ";
+  const drawn = bar === undefined ? "" : `${bar}  `;
+  const room = width - 1 - indent.length - drawn.length;
+  // Too narrow for both: the words say what the bar shows, and more.
+  if (room < 20) return `${indent}${palette.dim(cut(text, Math.max(0, width - 1 - indent.length)))}`;
+  return `${indent}${palette.cyan(drawn)}${palette.dim(cut(text, room))}`;
+}
+
+/** Says what changed since it was last asked, and every 10 s that a running task still runs. */
+export class TaskChanges {
+  #said: { what: string; atMs: number } | undefined;
+
+  next(task: Task, nowMs: number): string[] {
+    const standing = standingOf(task);
+    const what = `${standing} ${task.attempt} ${task.state === "queued" ? `${task.waiting_for} ${task.run_at}` : ""}`;
+    const due = task.state === "running" && this.#said !== undefined && nowMs - this.#said.atMs >= runLineEveryMs;
+    if (this.#said?.what === what && !due) return [];
+    this.#said = { what, atMs: nowMs };
+    return [changeLine(task, nowMs)];
+  }
+}
+
+/** `completed d.j in 2.0 s, attempt 2, quakes commit 3`: the answer when a task is over. */
+export function outcomeText(task: Task, paint: (text: string) => string, bold: (text: string) => string): string {
+  const took = elapsedMs(task, Date.parse(task.ended_at ?? task.created_at));
+  const parts = [
+    `${paint(task.state)} ${bold(`${task.dag}.${task.job}`)}${took === undefined ? "" : ` in ${duration(took)}`}`,
+    ...(task.attempt > 1 ? [`attempt ${task.attempt}`] : []),
+    ...task.commits.map((commit) => `${commit.dataset} commit ${commit.commit}`),
+  ];
+  return parts.join(", ");
+}
