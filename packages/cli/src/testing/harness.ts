@@ -47,9 +47,15 @@ class Recorder implements TextSink {
 export class Harness {
   readonly #options: HarnessOptions;
   readonly #interrupts = new Set<() => void>();
+  #stderr: Recorder | undefined;
 
   constructor(options: HarnessOptions) {
     this.#options = options;
+  }
+
+  /** What the newest command has said so far, for a test that waits for it. */
+  get said(): string {
+    return this.#stderr?.text ?? "";
   }
 
   /** Presses Ctrl-C; true when the command had taken it over. */
@@ -61,6 +67,7 @@ export class Harness {
   async run(...argv: readonly string[]): Promise<Outcome> {
     const stdout = new Recorder(this.#options);
     const stderr = new Recorder(this.#options);
+    this.#stderr = stderr;
     let nowMs = this.#options.nowMs ?? Date.now();
     let pauses = 0;
     const typed = [...(this.#options.typed ?? [])];
