@@ -72,9 +72,12 @@ test("one side breaking off is the other's to know", async () => {
   first.client.resetAndDestroy();
   expect(await behindEnds).toBe("ECONNRESET");
   const second = await pair();
+  second.client.write("through"); // the connection behind is made, as the proxy sees it
+  await new Promise((resolve) => second.behind.once("readable", resolve));
   const clientEnds = ending(second.client);
   second.behind.resetAndDestroy();
   expect(await clientEnds).toBe("ECONNRESET");
+  expect(proxy.counts().serverAway).toBe(0);
 });
 
 test("bytes of any kind arrive as they were, each way to its own end, also when the reader begins late", async () => {
@@ -87,16 +90,35 @@ test("bytes of any kind arrive as they were, each way to its own end, also when 
   expect(hash(await whole(client))).toBe(hash(down));
 });
 
-test("who sends faster than the other reads is held up, not remembered", async () => {
-  const { client } = await pair(); // nobody reads behind
+/** Sends until the socket takes no more; answers with the bytes sent. */
+async function sendUntilHeldUp(client: Socket): Promise<number> {
   const chunk = Buffer.alloc(256 * 1024);
   let sent = 0;
-  while (client.write(chunk) || client.writableLength < 16 * chunk.length) {
+  do {
+    client.write(chunk);
     sent += chunk.length;
     await new Promise(setImmediate);
-    if (sent > 200_000_000) break;
-  }
+  } while (client.writableLength < 16 * chunk.length && sent < 200_000_000);
+  return sent;
+}
+
+test("who sends faster than the other reads is held up, and all arrives once the other reads", async () => {
+  const { client, behind } = await pair();
+  const sent = await sendUntilHeldUp(client);
   expect(sent).toBeLessThan(64_000_000);
+  client.end();
+  expect((await whole(behind)).length).toBe(sent);
+});
+
+test("who sends more than a delay may hold is held up, and all arrives in time", async () => {
+  const { client, behind } = await pair();
+  proxy.set({ toServerDelayMs: 1_000 });
+  const sent = await sendUntilHeldUp(client);
+  expect(sent).toBeLessThan(64_000_000);
+  proxy.set({ toServerDelayMs: 0 });
+  client.end();
+  timer.advance(1_000);
+  expect((await whole(behind)).length).toBe(sent);
 });
 
 test("delayed bytes keep their order and their end, also when the delay shrinks", async () => {
@@ -146,7 +168,25 @@ test("a connection cut in a black hole was never made to the server", async () =
   expect(proxy.counts()).toMatchObject({ blackHole: 2, cut: 2, serverAway: 0 });
 });
 
-test("stopping ends every connection", async () => {
+test("a black hole that is made longer swallows nothing twice", async () => {
+  const { client, behind } = await pair();
+  proxy.blackHoleUntil(1_000);
+  proxy.blackHoleUntil(2_000);
+  expect(proxy.counts().blackHole).toBe(1);
+  client.end("in the dark");
+  timer.advance(1_999);
+  expect(behind.bytesRead).toBe(0);
+  timer.advance(1);
+  expect((await whole(behind)).toString()).toBe("in the dark");
+});
+
+test("stopping ends every connection, also of a client that is to be refused and says nothing", async () => {
+  const refused = proxy.performed.next(5_000, (kind) => kind === "refuse");
+  proxy.set({ refuseHow: ["startingUp"] });
+  proxy.refuseUntil(1);
+  sockets.push(connect({ port: proxy.port, host: "127.0.0.1", allowHalfOpen: true }));
+  await refused;
+  proxy.refuseUntil(0);
   const { client, behind } = await pair();
   const ends = [ending(client), ending(behind)];
   await proxy.stop();

@@ -27,7 +27,6 @@ export class Direction {
   readonly #options: DirectionOptions;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #lastDueMs = 0;
   #cancel: (() => void) | undefined;
   #stalled = true;
   #full = false;
@@ -76,10 +75,9 @@ export class Direction {
   #arrive(chunk: Buffer | undefined): void {
     if (this.#stopped) return;
     const { timer, delayMs, delayed } = this.#options;
-    const nowMs = timer.nowMs();
-    this.#lastDueMs = Math.max(this.#lastDueMs, nowMs + delayMs());
-    if (this.#lastDueMs > nowMs && chunk !== undefined) delayed();
-    this.#waiting.push({ chunk, dueMs: this.#lastDueMs });
+    const forMs = delayMs();
+    if (forMs > 0 && chunk !== undefined) delayed();
+    this.#waiting.push({ chunk, dueMs: timer.nowMs() + forMs });
     this.#waitingBytes += chunk?.length ?? 0;
     this.#pump();
   }

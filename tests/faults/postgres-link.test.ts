@@ -142,7 +142,20 @@ test("during: the client is cut before any answer, and the server's connection l
   client.write(typed("S"));
   expect(await gone(client)).toBe("");
   expect(proxy.counts().cutDuringCommit).toBe(1);
-  expect(behind.destroyed).toBe(false);
+  expect([proxy.open, proxy.cutAll(), behind.destroyed]).toEqual([0, 0, false]);
+  behind.write(ready());
+  await gone(behind);
+});
+
+test("during: a client that had stopped reading does not keep the server from its answer", async () => {
+  await session();
+  client.pause();
+  const notice = typed("N", "x".repeat(1_000_000));
+  for (let n = 0; n < 20; n += 1) behind.write(notice);
+  proxy.set({ cutDuringCommit: 1 });
+  const cut = proxy.performed.next(5_000, (kind) => kind === "cutDuringCommit");
+  client.write(query("commit"));
+  await cut;
   behind.write(ready());
   await gone(behind);
 });
@@ -155,6 +168,17 @@ test("during: a server that ends without an answer leaves nothing behind", async
   behind.end();
   await gone(behind);
   expect(proxy.open).toBe(0);
+});
+
+test("executed behind a begin of one batch, a statement is not cut as if it committed by itself", async () => {
+  await session();
+  proxy.set({ cutBeforeStatement: 1 });
+  const execute = (sql: string) =>
+    Buffer.concat([typed("P", `\0${sql}\0\0\0`), typed("B", "\0".repeat(8)), typed("E", "\0".repeat(5))]);
+  const batch = Buffer.concat([execute("begin"), execute("insert"), typed("S")]);
+  client.write(batch);
+  await comes(behind, batch);
+  expect(proxy.counts().cutBeforeStatement).toBe(0);
 });
 
 test("sent behind a begin, a statement does not commit by itself and is not cut as if it did", async () => {

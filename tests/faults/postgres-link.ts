@@ -49,7 +49,7 @@ export class PostgresLink {
   readonly #server = new Socket({ allowHalfOpen: true });
   readonly #toServer: Direction;
   readonly #toClient: Direction;
-  readonly #asks = new MessageReader("client", ["Q", "P", "B", "E", "C"]);
+  readonly #asks = new MessageReader("client", ["Q", "P", "B", "E"]);
   readonly #answers = new MessageReader("server", ["Z"]);
   readonly #statements = new Map<string, SqlKind>();
   readonly #portals = new Map<string, SqlKind>();
@@ -217,9 +217,6 @@ export class PostgresLink {
       }
       case "E":
         this.#ask(this.#portals.get(textsOf(body, 1)[0] ?? "") ?? "statement");
-        break;
-      case "C":
-        (body[0] === 0x53 ? this.#statements : this.#portals).delete(textsOf(body.subarray(1), 1)[0] ?? "");
         break;
       case "Q":
         this.#ask(kindOfSql(textsOf(body, 1)[0] ?? ""));

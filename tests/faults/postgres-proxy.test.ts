@@ -270,7 +270,7 @@ describe("refusals and black holes", () => {
     session.release(true);
     await expect(call).rejects.toThrow();
     expect(await marks()).toEqual([]);
-    proxy.blackHoleUntil(0);
+    proxy.calm();
     await until("it arrived", async () => (await marks()).includes("late"), 5_000);
   });
 });
