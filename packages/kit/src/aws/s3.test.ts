@@ -14,6 +14,7 @@ interface Seen {
 
 let server: Server;
 let store: ObjectStore;
+let endpoint: string;
 let seen: Seen[];
 let answer: { status: number; headers?: Record<string, string>; body?: string };
 
@@ -26,8 +27,8 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
-  const credentials = { accessKeyId: "AK", secretAccessKey: "very-secret" };
-  store = new ObjectStore({ endpoint: `http://127.0.0.1:${port}`, region: "us-east-1", credentials, triesMax: 1 });
+  endpoint = `http://127.0.0.1:${port}`;
+  store = newStore();
 });
 afterAll(async () => {
   await store.stop();
@@ -39,12 +40,17 @@ beforeEach(() => {
   answer = { status: 200 };
 });
 
+function newStore(): ObjectStore {
+  const credentials = { accessKeyId: "AK", secretAccessKey: "very-secret" };
+  return new ObjectStore({ endpoint, region: "us-east-1", credentials, triesMax: 1 });
+}
+
 const xml = (code: string) => `<?xml version="1.0"?><Error><Code>${code}</Code><Message>because</Message></Error>`;
 const body = Buffer.from("hello");
 const sha256 = createHash("sha256").update(body).digest("hex");
 
-function put(ifAbsent = true) {
-  return store.put({ bucket: "b", key: "d/k.parquet", body, bytes: body.length, sha256, ifAbsent });
+function put(ifAbsent = true, to = store) {
+  return to.put({ bucket: "b", key: "d/k.parquet", body, bytes: body.length, sha256, ifAbsent });
 }
 
 describe("put", () => {
@@ -97,6 +103,7 @@ describe("an answer", () => {
   test.each([
     [403, "AccessDenied", "TR-4008"],
     [403, "SignatureDoesNotMatch", "TR-4008"],
+    [403, "RequestTimeTooSkewed", "TR-4006"],
     [409, "ConditionalRequestConflict", "TR-4006"],
     [500, "InternalError", "TR-4006"],
     [503, "SlowDown", "TR-4006"],
@@ -119,6 +126,18 @@ describe("an answer", () => {
     await expect(nobody.head("b", "k")).rejects.toMatchObject({ code: "TR-4006" });
     await nobody.stop();
   });
+});
+
+test("a call refused for the time of day is in time when it is made again: the client learns the store's time", async () => {
+  const storeMs = Date.now() + 6 * 3_600_000;
+  answer = { status: 403, body: xml("RequestTimeTooSkewed"), headers: { date: new Date(storeMs).toUTCString() } };
+  const own = newStore();
+  await expect(put(true, own)).rejects.toMatchObject({ code: "TR-4006" });
+  answer = { status: 200 };
+  await put(true, own);
+  await own.stop();
+  const signed = String(seen[1]?.headers["x-amz-date"]).replace(/^(....)(..)(..T..)(..)(..Z)$/, "$1-$2-$3:$4:$5");
+  expect(Math.abs(Date.parse(signed) - storeMs)).toBeLessThan(60_000);
 });
 
 describe("head and get", () => {
