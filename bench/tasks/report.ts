@@ -2,7 +2,7 @@
 import { cpus, totalmem } from "node:os";
 import { mebibytes, milliseconds, perSecond, ratio } from "../harness/numbers.ts";
 import type { LatencyRound } from "./measures/latency.ts";
-import { middle, noise, type Rounds } from "./rounds.ts";
+import { counting, middle, noise, type Rounds } from "./rounds.ts";
 import type { Cost } from "./side.ts";
 
 export interface Measured {
@@ -22,6 +22,8 @@ interface Throughput {
   readonly tasks: number;
   readonly cost: Cost;
   readonly wakeupsReceived: number;
+  /** Creating the tasks beforehand, in thousands. */
+  readonly fillPerSecond?: number;
 }
 
 /** `drain: ours 51,000/s, graphile-worker 47,000/s, ratio 1.09x`, and what a task costs on either side. */
@@ -38,6 +40,9 @@ export function throughput(name: string, rounds: Rounds<Throughput>): Measured {
     headline: compare("", (round) => round.perSecond, perSecond),
     details: [
       compare(" Postgres CPU", (round) => (round.cost.postgresCpuSeconds / round.tasks) * 1e6, perTask("us")),
+      ...(counting(mine ?? []).some((round) => round.fillPerSecond !== undefined)
+        ? [compare(" filling", (round) => round.fillPerSecond ?? 0, perSecond)]
+        : []),
       compare(" WAL", (round) => round.cost.walBytes / round.tasks, perTask("B")),
       ...[ours, peer].map((side) => `${name} CPU of ${side}: ${processes(rounds, side)}`),
       `${name} wake-ups of ${ours}: ${Math.round(middle(mine, (round) => round.cost.wakeupsSent ?? 0))} sent, ${Math.round(middle(mine, (round) => round.wakeupsReceived))} received, for ${Math.round(middle(mine, (round) => round.tasks))} tasks`,
