@@ -30,7 +30,7 @@ interface Story {
 
 /** Connections that a terminated backend leaves behind are replaced: a few at a time. */
 const backendsAtOnce = 4;
-const puppetTasks = 250;
+const puppetTasks = 100;
 
 const callFaults = {
   loseAnswer: 0.004,

@@ -1,7 +1,7 @@
 /** The folder of a run: secrets, logs, objects, history; and the ports and keys that its processes share. */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newToken, tokenHash } from "@trace/kit";
@@ -84,18 +84,29 @@ function accessKey(role: string): AccessKey {
   return { accessKeyId: `TRACE${role}`, secretAccessKey: randomBytes(24).toString("base64url") };
 }
 
-/** Held all at once while they are chosen, so that no two are the same. */
+/**
+ * Below the range from which systems take the ports of outgoing connections: what is killed finds its port free when it comes
+ * again, whoever connects to whom meanwhile.
+ */
+const portMin = 10_000;
+const portMax = 32_000;
+/** Ports that were tried and taken, before the machine is said to be full. */
+const portTriesMax = 1_000;
+
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<Server>((done, fail) => {
-        server.once("error", fail);
-        server.listen({ host: "127.0.0.1", port: 0 }, () => done(server));
-      });
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+  const found = new Set<number>();
+  for (let tries = 0; found.size < count; tries += 1) {
+    if (tries === portTriesMax) throw new Error(`no ${count} ports are free between ${portMin} and ${portMax}`);
+    const port = randomInt(portMin, portMax);
+    if (!found.has(port) && (await isFree(port))) found.add(port);
+  }
+  return [...found];
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen({ host: "127.0.0.1", port }, () => server.close(() => resolve(true)));
+  });
 }

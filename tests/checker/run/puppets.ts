@@ -34,6 +34,8 @@ interface Session {
 }
 
 const queue = "default";
+/** Of what puppets make for themselves: workers ask for it last. */
+const lastPriority = 50;
 const success = { kind: "success" as const, outputs: [] };
 /** Past the deadline of the job `brief`: its time limit and the grace that the dispatcher keeps, milliseconds. */
 const briefMs = 11_000;
@@ -42,14 +44,12 @@ function open(stage: Stage): Promise<Session> {
   return stage.worker.openSession({ body: { worker: "puppet", host: "here", pid: process.pid, slots: 1 } });
 }
 
-/** Plain tasks that were created last are asked for by name, so that datasets are mostly left to those who can write them. */
-async function claim(
-  stage: Stage,
-  session: Session,
-  max: number,
-  ids = stage.ledger.newest(2 * max),
-): Promise<ClaimedTask[]> {
-  const body = { session_id: session.session_id, queue, task_ids: ids, max };
+/** Creates tasks and takes them before anybody else does, by name: most of them, and some that were there before. */
+async function take(stage: Stage, session: Session, count: number, job = "work"): Promise<ClaimedTask[]> {
+  const item = { dag: plainDag, job, priority: lastPriority, payload: { plan: "ok", ms: 0 } };
+  const made = await stage.user.createTasks({ body: { items: Array.from({ length: count }, () => item) } });
+  const ids = made.items.flatMap(({ task_id }) => task_id ?? []);
+  const body = { session_id: session.session_id, queue, task_ids: ids, max: count };
   return claimedTasks(await stage.worker.claim({ body }));
 }
 
@@ -75,7 +75,7 @@ function close(stage: Stage, session: Session) {
 /** Goes silent with leases in hand, and says it all when the session has just expired: reaped, or not yet. */
 export async function comeBackLate(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = await claim(stage, session, count);
+  const tasks = await take(stage, session, count);
   await pause(session.ttl_ms + stage.random.integer(20, 1_500));
   const late = tasks.filter(({ staging }) => staging.length === 0);
   stage.tally.add("late calls", late.length);
@@ -86,7 +86,7 @@ export async function comeBackLate(stage: Stage, count: number): Promise<void> {
 /** Hands most back, twice, ends the rest, and then ends what was handed back. */
 export async function handBack(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = await claim(stage, session, count);
+  const tasks = await take(stage, session, count);
   const kept = tasks.filter(({ staging }) => staging.length === 0).slice(0, Math.floor(count / 10));
   const back = tasks.filter((task) => !kept.includes(task));
   stage.tally.add("releases", await release(stage, back));
@@ -99,7 +99,7 @@ export async function handBack(stage: Stage, count: number): Promise<void> {
 /** Closes its session with leases in hand. */
 export async function closeEarly(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = await claim(stage, session, count);
+  const tasks = await take(stage, session, count);
   await close(stage, session);
   await complete(stage, ends(tasks.slice(0, 10)));
   stage.tally.add("sessions closed with leases");
@@ -108,7 +108,7 @@ export async function closeEarly(stage: Stage, count: number): Promise<void> {
 /** Snoozes some, ends others twice with the same words, and then with others. */
 export async function endTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
   const half = Math.floor(tasks.length / 2);
   const first = [
     ...ends(tasks.slice(0, half), { kind: "snooze", delay_ms: stage.random.integer(0, 1_000) }),
@@ -125,7 +125,7 @@ export async function endTwice(stage: Stage, count: number): Promise<void> {
 /** Starts attempts for one invocation, then for another. */
 export async function startTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
   if (tasks.length === 0) return;
   const items = () => ({ items: tasks.map(({ lease_token }) => ({ lease_token, nonce: randomUUID() })) });
   const first = items();
@@ -140,20 +140,8 @@ export async function startTwice(stage: Stage, count: number): Promise<void> {
 
 /** Holds short tasks past their deadline while its session lives, and then ends them. */
 export async function holdTooLong(stage: Stage, count: number): Promise<void> {
-  const items = Array.from({ length: count }, () => ({
-    dag: plainDag,
-    job: "brief",
-    priority: -20,
-    payload: { plan: "ok", ms: 0 },
-  }));
   const session = await open(stage);
-  const made = await stage.user.createTasks({ body: { items } });
-  const tasks = await claim(
-    stage,
-    session,
-    count,
-    made.items.flatMap(({ task_id }) => task_id ?? []),
-  );
+  const tasks = await take(stage, session, count, "brief");
   const untilMs = performance.now() + briefMs + stage.random.integer(20, 900);
   const beat = () =>
     stage.worker.heartbeat({
@@ -173,7 +161,7 @@ export async function holdTooLong(stage: Stage, count: number): Promise<void> {
 /** Ends what was never handed out: tokens of chance, and of real leases with another secret. */
 export async function forge(stage: Stage): Promise<void> {
   const session = await open(stage);
-  const tasks = await claim(stage, session, 10);
+  const tasks = await take(stage, session, 10);
   const forged = tasks.map(({ lease_token }) => {
     const bytes = Buffer.from(lease_token, "base64url");
     randomBytes(16).copy(bytes, 8);
@@ -192,7 +180,7 @@ export async function forge(stage: Stage): Promise<void> {
 /** Asks the task API while the lease lives, and after the attempt has ended. */
 export async function askOwnTask(stage: Stage): Promise<void> {
   const session = await open(stage);
-  const tasks = (await claim(stage, session, 5)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, 5)).filter(({ staging }) => staging.length === 0);
   const ask = async () => {
     const asked = tasks.map(({ lease_token: token }) => stage.task.describe({}, { token }));
     return (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled").length;
@@ -206,7 +194,7 @@ export async function askOwnTask(stage: Stage): Promise<void> {
 /** Cancels tasks under a running attempt, which then ends; replays some of them, and retries what waits. */
 export async function cancelUnder(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await claim(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
   const ids = tasks.map(({ task_id }) => task_id);
   if (ids.length === 0) return;
   const { items } = await stage.user.cancelTasks({ body: { task_ids: ids.slice(0, Math.ceil(ids.length / 2)) } });
