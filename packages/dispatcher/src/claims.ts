@@ -60,11 +60,13 @@ export class Claims {
   readonly #options: ClaimsOptions;
   readonly #queueIds = new Map<string, number>();
   readonly #watermarks = new Map<number, Watermarks>();
+  readonly #limits: WatermarkLimits;
   readonly #nowMs: () => number;
   readonly #race: RacePoints;
 
   constructor(options: ClaimsOptions) {
     this.#options = options;
+    this.#limits = options.watermarks ?? watermarkLimits;
     this.#nowMs = options.monotonicMs ?? (() => performance.now());
     this.#race = options.race ?? noRace;
   }
@@ -111,7 +113,7 @@ export class Claims {
     const rows = await this.#claim(request, queueId, request.task_ids, request.max);
     if (!watermarks.takeSweep(this.#nowMs())) return rows;
     const startedMs = this.#nowMs();
-    const found = await this.#options.db.query(firstReady, { queue_id: queueId });
+    const found = await this.#options.db.query(firstReady, { queue_id: queueId, lag_ms: this.#limits.lagMs });
     watermarks.swept(found, startedMs, this.#nowMs());
     if (rows.length >= request.max || found.length === 0) return rows;
     return [...rows, ...(await this.#claim(request, queueId, [], request.max - rows.length))];
@@ -143,7 +145,7 @@ export class Claims {
   #watermarksOf(queueId: number): Watermarks {
     let watermarks = this.#watermarks.get(queueId);
     if (watermarks === undefined) {
-      watermarks = new Watermarks(this.#options.watermarks ?? watermarkLimits);
+      watermarks = new Watermarks(this.#limits);
       this.#watermarks.set(queueId, watermarks);
     }
     return watermarks;

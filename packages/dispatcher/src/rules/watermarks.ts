@@ -79,7 +79,7 @@ export class Watermarks {
     return true;
   }
 
-  /** What a sweep found: the first row of each priority there is. */
+  /** What a sweep found: the first row of each priority there is, and nothing younger than the lag. */
   swept(found: readonly (Position & { readonly priority: number })[], startedMs: number, nowMs: number): void {
     // A priority that was not found keeps its place: what is added to it meanwhile lies behind that.
     for (const { priority, run_at, task_id } of found) {

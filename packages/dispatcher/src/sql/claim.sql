@@ -1,6 +1,6 @@
 -- name: claimTasks
 -- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit, secrets
--- notnull: lease_no token task_id attempt public_id payload job_id dag_version_id plain limited
+-- notnull: lease_no token task_id attempt public_id payload job_id dag_version_id plain
 -- nullable: run_public_id onward waited_ms
 -- Moves ready rows to leases in one statement, those named first and then the next ones of the queue: no moment exists at
 -- which a task is in neither table. The session row is locked FOR KEY SHARE: it cannot be closed under the claim (closing locks it
@@ -39,7 +39,7 @@ with session as materialized (
 ), claimed as materialized (
   select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,
          int8send(c.lease_no) || substr($8::bytea, c.place * 16 - 15, 16) as token,
-         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.limited, t.output_partition is null and not t.limited as plain
+         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.output_partition is null and not t.limited as plain
     from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place
             from (select * from named union all select * from next) u) c
     join tasks t on t.task_id = c.task_id
@@ -49,7 +49,7 @@ with session as materialized (
          clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'
     from claimed
 )
-select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_id, c.dag_version_id, c.plain, c.limited,
+select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_id, c.dag_version_id, c.plain,
        case when c.run_id is not null then (select r.public_id from runs r where r.run_id = c.run_id) end as run_public_id,
        case when c.place = 1
             then (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))
@@ -61,10 +61,11 @@ select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_
   from claimed c;
 
 -- name: firstReady
--- params: queue_id
+-- params: queue_id, lag_ms
 -- notnull: priority run_at task_id
--- The first ready row of each priority of a queue: where claims may start. One probe per priority; it walks over what is
--- dead in the index, so it is asked for now and then, not by each claim.
+-- Where claims may start in each priority of a queue: at its first ready row, and not later than `lag_ms` ago. The first row
+-- may be of the future, or just be written; what becomes ready now, or commits in a moment, lies before it and must be found.
+-- One probe per priority; it walks over what is dead in the index, so it is asked for now and then, not by each claim.
 with recursive first as (
   (select priority, run_at, task_id from ready where queue_id = $1 order by priority, run_at, task_id limit 1)
   union all
@@ -75,7 +76,8 @@ with recursive first as (
       where r.queue_id = $1 and r.priority > f.priority
       order by r.priority, r.run_at, r.task_id limit 1) n
 )
-select priority::int as priority, run_at::text as run_at, task_id from first;
+select f.priority::int as priority, least(f.run_at, p.latest)::text as run_at, case when f.run_at <= p.latest then f.task_id else 0 end as task_id
+  from first f cross join (select now() - $2::bigint * interval '1 ms' as latest) p;
 
 -- name: jobsOfVersions
 -- params: dag_version_ids, job_ids

@@ -39,7 +39,7 @@ const hot = [
     createPlainTasks,
     `1, array['plain'], array['noop'], 10, array['${uuid}']::uuid[], array[1], array[0]::smallint[], array[''], '[{}]'`,
   ],
-  [firstReady, "1"],
+  [firstReady, "1, 100"],
   [cancelQueued, "array[1]::bigint[], '{}'"],
   [readyRemains, "1"],
   [pinInputs, "array[1]::bigint[], array[1]::bigint[]"],

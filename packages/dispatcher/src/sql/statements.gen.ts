@@ -155,6 +155,7 @@ export const claimTasks: Statement<ClaimTasksParams, ClaimTasksRow> = {
 
 export interface FirstReadyParams {
   readonly queue_id: number;
+  readonly lag_ms: number;
 }
 export interface FirstReadyRow {
   readonly priority: number;
@@ -163,8 +164,8 @@ export interface FirstReadyRow {
 }
 export const firstReady: Statement<FirstReadyParams, FirstReadyRow> = {
   name: "firstReady",
-  params: ["queue_id"],
-  text: "with recursive first as (\n  (select priority, run_at, task_id from ready where queue_id = $1 order by priority, run_at, task_id limit 1)\n  union all\n  select n.priority, n.run_at, n.task_id\n    from first f\n   cross join lateral (\n     select r.priority, r.run_at, r.task_id from ready r\n      where r.queue_id = $1 and r.priority > f.priority\n      order by r.priority, r.run_at, r.task_id limit 1) n\n)\nselect priority::int as priority, run_at::text as run_at, task_id from first",
+  params: ["queue_id", "lag_ms"],
+  text: "with recursive first as (\n  (select priority, run_at, task_id from ready where queue_id = $1 order by priority, run_at, task_id limit 1)\n  union all\n  select n.priority, n.run_at, n.task_id\n    from first f\n   cross join lateral (\n     select r.priority, r.run_at, r.task_id from ready r\n      where r.queue_id = $1 and r.priority > f.priority\n      order by r.priority, r.run_at, r.task_id limit 1) n\n)\nselect f.priority::int as priority, least(f.run_at, p.latest)::text as run_at, case when f.run_at <= p.latest then f.task_id else 0 end as task_id\n  from first f cross join (select now() - $2::bigint * interval '1 ms' as latest) p",
 };
 
 export interface JobsOfVersionsParams {
