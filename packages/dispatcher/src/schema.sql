@@ -166,7 +166,7 @@ create table ready (
   attempt int not null default 0 check (attempt >= 0),
   failures int not null default 0 check (failures >= 0),
   lease_losses int not null default 0 check (lease_losses >= 0)
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
 create index ready_next on ready (queue_id, priority, run_at, task_id);
 

@@ -17,6 +17,9 @@ alter table tasks drop constraint tasks_dag_version_id_job_id_fkey;
 -- Its job had a max_concurrency when it was created: it runs under a slot of the job.
 alter table tasks add column limited boolean not null default false;
 
+-- Rows of ready are never updated in place: room for it in the pages only makes more of them.
+alter table ready reset (fillfactor);
+
 -- A task of a limited job without a slot: not in ready, so that claims never look at it.
 create table waiting (
   task_id bigint primary key,
