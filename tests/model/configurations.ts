@@ -145,6 +145,7 @@ const defects: readonly Configuration[] = [
   planted("cancel-leaves-lease", "CANCEL_LEAVES_LEASE", "calls", "property 3"),
   planted("commit-apart", "COMMIT_APART", "retries", "property 4"),
   planted("no-sweep", "NO_SWEEP", "ends", "property 5"),
+  planted("session-kept", "SESSION_KEPT", "ends", "property 5"),
   planted("loss-is-failure", "LOSS_IS_FAILURE", "retries", "property 6"),
   planted("replay-keeps-counts", "REPLAY_KEEPS_COUNTS", "replays", "property 6"),
   planted("forgetful", "FORGETFUL", "retries", "property 7"),

@@ -15,6 +15,7 @@
  *   EARLY_SWEEP          the reaper notes an expired lease and ends, a statement later, the one that its task has then
  *   NO_SWEEP             the reaper ends leases past their deadline only, not those of sessions that are over
  *   COMMIT_APART         a completion commits what it wrote in one transaction and ends the attempt in another
+ *   SESSION_KEPT         a worker that never had the answer to a claim goes on beating for what it claimed
  *   TORN_CLAIM           a claim deletes the ready row and inserts the lease in two transactions
  *   FORGETFUL            history keeps no answer, so that the same completion again is told that it is stale
  *   LOSS_IS_FAILURE      a lost lease counts as a failed attempt
@@ -98,7 +99,11 @@ end_idle:
        if
        :: busy[w] = true; w_task[w] = t; w_token[w] = token[t]; t = 0
        /* The answer is lost: the worker retires the session (claimer.ts). */
+#ifdef SESSION_KEPT
+       :: say("| its answer is lost; worker %d goes on\n", w + 1) t = 0; goto end_idle
+#else
        :: say("| its answer is lost; worker %d gives up the session\n", w + 1) t = 0; leave_session(); goto end_idle
+#endif
        fi
      }
   fi;
@@ -112,7 +117,9 @@ holding:
        say("| worker %d starts lease %d of task %d: %e\n", w + 1, w_token[w], w_task[w] + 1, (yes -> accepted : stale))
        if
        :: yes -> yes = false
-       :: yes -> yes = false; goto holding /* the answer is lost: it asks again */
+#ifndef LIVENESS
+       :: yes -> yes = false; goto holding /* the answer is lost: it asks again; for ever is no fair network */
+#endif
        :: !yes -> drop(); goto end_idle
        fi
      }
@@ -191,7 +198,7 @@ end_gone:
 #define SWEEP(t) atomic { sweepable(t) -> say("| the reaper finds lease %d expired\n", token[t]) sweep(t); goto end_pass }
 #endif
 /* sql/session.sql expireSessions. One that no lease names is refused alike whether it is expired or closed. */
-#define CLOSE(s) atomic { session[s] == expired && (leased_to(0, s) || leased_to(TASKS - 1, s)) -> say("| the reaper closes session %d\n", s + 1) session[s] = closed; goto end_pass }
+#define CLOSE(s) atomic { session[s] == expired && names_lease(s) -> say("| the reaper closes session %d\n", s + 1) session[s] = closed; goto end_pass }
 
 proctype Reaper() {
   byte k, h, n;
@@ -213,24 +220,25 @@ end_pass:
 }
 
 /* ---- Time. ---- */
+#define beaten(s) (mine[s / 2] == s)
 #ifdef LIVENESS
-/* That a session expires whenever its worker is about to claim, for ever, is no fair clock. */
-#define may_expire(s) (session[s] == open && (leased_to(0, s) || leased_to(TASKS - 1, s)))
+/* What must come to pass in the end: that a session expires which nobody beats any more. */
+#define may_expire(s) (session[s] == open && names_lease(s) && !beaten(s))
 #else
 #define may_expire(s) (session[s] == open)
 #endif
-#define EXPIRE(s) atomic { may_expire(s) -> say("| session %d expires\n", s + 1) session[s] = expired; goto end_tick }
+#define EXPIRE(s) say("| session %d expires\n", s + 1) session[s] = expired
 #define COME_DUE(t) atomic { ready[t] && !due[t] -> say("| task %d is due\n", t + 1) due[t] = true; goto end_tick }
 #define PASS(t) atomic { leased[t] && !past[t] -> say("| lease %d of task %d passes its deadline\n", token[t], t + 1) past[t] = true; goto end_tick }
 
 proctype Clock() {
 end_tick:
   if
-  :: EXPIRE(0)
-  :: EXPIRE(1)
+  :: atomic { may_expire(0) -> EXPIRE(0); goto end_tick }
+  :: atomic { may_expire(1) -> EXPIRE(1); goto end_tick }
 #if WORKERS > 1
-  :: EXPIRE(2)
-  :: EXPIRE(3)
+  :: atomic { may_expire(2) -> EXPIRE(2); goto end_tick }
+  :: atomic { may_expire(3) -> EXPIRE(3); goto end_tick }
 #endif
   :: COME_DUE(0)
 #if DEADLINES
@@ -245,7 +253,28 @@ end_tick:
   fi
 }
 
-/* ---- A person creates each task, may cancel it, and may replay it when it is dead or was canceled. ---- */
+#ifdef LIVENESS
+/* And what only may: that a worker which lives is held up for so long that its session expires under it. While it holds
+ * nothing that harms nobody, and whenever it is about to claim, for ever, is no fair clock. */
+#define may_stall(s) (session[s] == open && names_lease(s) && beaten(s))
+proctype Stall() {
+end_steady:
+  if
+  :: atomic { may_stall(0) -> EXPIRE(0); goto end_steady }
+  :: atomic { may_stall(1) -> EXPIRE(1); goto end_steady }
+#if WORKERS > 1
+  :: atomic { may_stall(2) -> EXPIRE(2); goto end_steady }
+  :: atomic { may_stall(3) -> EXPIRE(3); goto end_steady }
+#endif
+  :: true /* never again */
+  fi;
+end_away:
+  false
+}
+#endif
+
+/* ---- A person creates each task, may cancel it (actions.ts, sql/action.sql cancelQueued, sql/lease.sql lockLeasesOfTasks), and
+ * may replay it when it is dead or was canceled. ---- */
 proctype Person(byte t) {
   byte h, n;
   mtype g;
@@ -395,10 +424,15 @@ init {
     run Reaper(); /* what it noted is over only when another one swept between its statements */
 #endif
     run Clock();
+#ifdef LIVENESS
+    run Stall();
+#endif
 #if DUPLICATES
     run Network();
 #endif
-    run Observer();
+#ifndef LIVENESS
+    run Observer(); /* each process more makes the search for fair runs longer, and this one would do nothing there */
+#endif
     i = 0
   }
 }

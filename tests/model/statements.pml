@@ -3,7 +3,7 @@
  * to the commit; g, h and n are scratch of the process. docs/model.md says which code each stands for.
  */
 
-/* rules/attempt.ts endOfAttempt, sql/lease.sql endAttempts: the lease goes, history stays, the task moves on. */
+/* rules/machine.ts, rules/attempt.ts endOfAttempt, sql/lease.sql endAttempts: the lease goes, history stays, the task moves on. */
 inline end_attempt(t, how) {
   assert(leased[t]); /* property 1: only the row of a lease ends an attempt */
   g = queued;
@@ -61,8 +61,8 @@ inline end_attempt(t, how) {
   g = 0; h = 0; n = 0
 }
 
-/* sql/lease.sql lockLeases: the fence. A lease that is not live never becomes live again, so the look that completions.ts
- * takes before, outside of the transaction, adds nothing; `seen` is what it saw, for the defect that trusts it. */
+/* sql/lease.sql lockLeases, completePlain: the fence. A lease that is not live never becomes so again: the look that
+ * completions.ts takes before, outside of the transaction, adds nothing; `seen` is what it saw, for the defect that trusts it. */
 #if defined(NO_FENCE)
 #define fence(t, k) (live(t))
 #elif defined(ATTEMPT_FENCE)
@@ -83,7 +83,7 @@ inline end_attempt(t, how) {
 #define SEEN
 #endif
 
-/* completions.ts complete: lock, judge, commit and end the attempt, in one transaction. */
+/* completions.ts #completePlain, #completeTogether, #publish: lock, judge, commit and end the attempt, in one transaction. */
 inline complete_fenced(t, k, how) {
   if
   :: fence(t, k) ->
@@ -110,7 +110,7 @@ inline complete_fenced(t, k, how) {
   fi
 }
 
-/* completions.ts answerEnded, sql/lease.sql findAttempts: what a token without a live lease is told. */
+/* completions.ts answerAgain, sql/lease.sql findAttempts: what a token without a live lease is told. */
 inline answer_ended(t, k, how) {
   n = row(t, k);
   g = stale;
@@ -151,7 +151,7 @@ inline release_fenced(t, k) {
   fi
 }
 
-/* start: an attempt is bound to one invocation. The same invocation may ask again, as the answer may have been lost. Its
+/* sql/lease.sql startAttempts: an attempt is bound to one invocation. The same invocation may ask again, as the answer may have been lost. Its
  * deadline begins anew, which is no step here: only a lease that is not past its deadline can be started. */
 #ifdef START_TWICE
 #define unbound(t, who) (nonce[t] != who)
@@ -170,7 +170,7 @@ inline start_fenced(t, k, who) {
   fi
 }
 
-/* sql/claim.sql claimById, claimNext: with a session that is live under its lock, the ready row becomes a lease. */
+/* sql/claim.sql claimTasks: with a session that is live under its lock, the ready row becomes a lease. */
 #define claimable(w, t) (mine[w] != NONE && session[mine[w]] == open && ready[t] && due[t])
 #ifdef TORN_CLAIM
 #define TEAR } atomic {
@@ -199,7 +199,7 @@ inline sweep(t) {
   k = 0
 }
 
-/* Replay: the outcome row of a task that is dead or was canceled becomes a ready row, with its counts at zero. Attempt
+/* sql/action.sql replayTasks: the outcome row of a task that is dead or was canceled becomes a ready row, with its counts at zero. Attempt
  * numbers go on, and so do lease numbers: whoever still holds a token of an earlier life holds a stale one. */
 inline replay(t) {
   assert(!ready[t] && !leased[t]); /* property 3: a replayed task was in no other place */

@@ -124,9 +124,10 @@ inline forget_attempt(ft, fn) {
   fi
 }
 #define leased_to(t, s) (leased[t] && holder[t] == s)
+#define names_lease(s) (leased_to(0, s) || leased_to(TASKS - 1, s))
 inline forget_session(s) {
   if
-  :: s != NONE && mine[s / 2] != s && !leased_to(0, s) && !leased_to(TASKS - 1, s) -> session[s] = 0
+  :: s != NONE && mine[s / 2] != s && !names_lease(s) -> session[s] = 0
   :: else
   fi
 }
