@@ -1,6 +1,7 @@
 /**
  * Claims tasks for the free slots and starts them: those a wake-up names, topped up by the dispatcher with the next ones
- * of the queue. Claims go one after another, so that `max` is always what is really free.
+ * of the queue. Claims go one after another, so that `max` is always what is really free; those that are asked for while
+ * one is on its way go together in the next one.
  */
 import { batchItemsMax, type ClaimedTask, claimedTasks } from "@trace/contracts";
 import { backoffMs, type Log, type Random, TestSignal } from "@trace/kit";
@@ -16,7 +17,7 @@ import { type Timers, wait } from "./timers.ts";
 export type StartTask = (task: ClaimedTask, session: LiveSession, claimSentAtMs: number) => Promise<void>;
 
 export interface Claimed {
-  /** By task id: resolves when the attempt is settled. */
+  /** By task id, of all that the claim was asked for by: resolves when the attempt is settled. */
   readonly started: ReadonlyMap<string, Promise<void>>;
   /** No slot is left. */
   readonly full: boolean;
@@ -41,6 +42,8 @@ export class Claimer {
   readonly claimed = new TestSignal<Claimed>("tasks claimed");
   readonly #parts: ClaimerParts;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Not sent yet: others may join it. */
+  #next: { readonly taskIds: Set<string>; readonly claimed: Promise<Claimed | undefined> } | undefined;
   #more = false;
   #stopping = false;
 
@@ -58,9 +61,17 @@ export class Claimer {
    * what a lost answer may have leased to this worker is given back by retiring the session.
    */
   claim(taskIds: readonly string[]): Promise<Claimed | undefined> {
-    const claimed = this.#turn.then(() => this.#claim(taskIds));
-    this.#turn = claimed.catch(() => undefined); // The caller of that turn has the error.
-    return claimed;
+    if (this.#next === undefined) {
+      const named = new Set<string>();
+      const claimed = this.#turn.then(() => {
+        this.#next = undefined;
+        return this.#claim([...named]);
+      });
+      this.#next = { taskIds: named, claimed };
+      this.#turn = claimed.catch(() => undefined); // The callers of that turn have the error.
+    }
+    for (const taskId of taskIds) this.#next.taskIds.add(taskId);
+    return this.#next.claimed;
   }
 
   /** No further task is started: what a claim on its way brings is handed back. Resolves when none is on its way. */

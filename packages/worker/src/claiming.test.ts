@@ -6,9 +6,17 @@ import { recordingLog } from "./testing/recording-log.ts";
 let bench: Bench;
 afterEach(() => bench.stop());
 
+/** A task that somebody else has. */
+const foreignId = "0197c7a4-0000-7000-8000-000000000001";
+
 async function start(options?: BenchOptions): Promise<Bench> {
   bench = await Bench.start(options);
   return bench;
+}
+
+/** A call of its own through the event loop: what is on its way gets on meanwhile. */
+async function roundTrip(): Promise<void> {
+  await fetch(`http://127.0.0.1:${bench.worker.opsPort}/healthz`);
 }
 
 describe("claiming tasks", () => {
@@ -82,6 +90,20 @@ describe("claiming tasks", () => {
     expect(await bench.metrics()).toMatch(/trace_worker_receive_errors_total\{[^}]*\} ([2-9]|\d\d)/);
   });
 
+  it.each([
+    ["half of it", 0, 2_500],
+    ["half as much again", 1, 7_500],
+  ])("asks for the next tasks after a wait that is jittered: at its draw, %s", async (_, drawn, waitMs) => {
+    const { dispatcher, timers } = await start({ deps: { random: () => drawn } });
+    expect(dispatcher.claims).toHaveLength(1);
+    await timers.advance(waitMs - 1);
+    await roundTrip();
+    expect(dispatcher.claims).toHaveLength(1);
+    await timers.advance(1);
+    await dispatcher.until("the next claim", () => dispatcher.claims.length === 2);
+    expect(dispatcher.claims[1]).toEqual({ task_ids: [], max: 4 });
+  });
+
   it("asks for the next tasks every few seconds while slots are free, wake-up or not", async () => {
     const { dispatcher, operator } = await start();
     dispatcher.add(noopJob());
@@ -118,9 +140,36 @@ describe("claiming tasks", () => {
     expect(dispatcher.waiting).toHaveLength(1);
   });
 
+  it("holds a message of which it has some tasks and somebody else the others, while slots are free", async () => {
+    const { dispatcher, operator, queue } = await start();
+    const id = dispatcher.add(noopJob());
+    const receipt = queue.send({ queue: "default", task_ids: [id, foreignId] });
+    const running = await operator.nth(0);
+    await bench.pass(2);
+    await queue.journal.until("an extension", () => queue.extended.length > 0);
+    expect(queue.extended[0]).toEqual({ receipts: [receipt], seconds: 30 });
+    expect(queue.deleted).toEqual([]);
+    running.end();
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+  });
+
+  it("deletes a message that comes when its last slot was just taken, and asks for the next tasks as it frees", async () => {
+    const { dispatcher, operator, queue, timers } = await start({ slots: 1 });
+    // Taken without a wake-up, so that a long poll is still on its way.
+    dispatcher.add(noopJob());
+    await timers.advance(5_000);
+    const running = await operator.nth(0);
+    expect(queue.polling).toBe(1);
+    const { ids, receipt } = bench.wake([noopJob()]);
+    await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
+    running.end();
+    (await operator.nth(1)).end();
+    await dispatcher.until("its task", () => dispatcher.completed.has(ids[0] ?? ""));
+  });
+
   it("deletes a message whose tasks somebody else has, and runs nothing", async () => {
     const { operator, queue } = await start();
-    const receipt = queue.send({ queue: "default", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] });
+    const receipt = queue.send({ queue: "default", task_ids: [foreignId] });
     await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
     expect(operator.started).toEqual([]);
   });
@@ -132,11 +181,87 @@ describe("claiming tasks", () => {
   ])("deletes and counts a message that is %s, and claims nothing for it", async (_, body) => {
     const { dispatcher, queue } = await start();
     const claims = dispatcher.claims.length;
-    const foreign = { queue: "other", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] };
+    const foreign = { queue: "other", task_ids: [foreignId] };
     const receipt = queue.send(body === "" ? foreign : body);
     await queue.journal.until("the message deleted", () => queue.deleted.includes(receipt));
     expect(dispatcher.claims).toHaveLength(claims);
     expect(await bench.metrics()).toMatch(/wakeups_total\{event="malformed"[^}]*\} 1/);
+  });
+
+  it("receives the next wake-up while a claim is on its way, and claims for those that come meanwhile in one call", async () => {
+    const { dispatcher, operator, queue } = await start({ slots: 4 });
+    const claims = dispatcher.claims.length;
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.claim = () => answer.promise;
+    bench.wake([noopJob()]);
+    await dispatcher.until("the claim", () => dispatcher.claims.length === claims + 1);
+    await queue.journal.until("another long poll", () => queue.polling === 1);
+    const second = queue.send({ queue: "default", task_ids: [foreignId] });
+    await queue.journal.until("the second message", () => queue.received.length === 2 && queue.polling === 1);
+    const third = bench.wake([noopJob()]);
+    await queue.journal.until("the third message", () => queue.received.length === 3 && queue.polling === 1);
+    dispatcher.before = {};
+    answer.resolve();
+    await dispatcher.until("the next claim", () => dispatcher.claims.length === claims + 2);
+    expect(dispatcher.claims.at(-1)).toEqual({ task_ids: [foreignId, ...third.ids], max: 2 });
+    await queue.journal.until("the message of nobody's task", () => queue.deleted.includes(second));
+    for (const index of [0, 1]) (await operator.nth(index)).end();
+    await dispatcher.until("both", () => dispatcher.completed.size === 2);
+  });
+
+  it("receives nothing while the claim on its way is to fill its last slots", async () => {
+    const { dispatcher, operator, queue } = await start({ slots: 2 });
+    const claims = dispatcher.claims.length;
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.claim = () => answer.promise;
+    const { ids } = bench.wake([noopJob(), noopJob()]);
+    dispatcher.takeAway(ids[1] ?? "");
+    await dispatcher.until("the claim", () => dispatcher.claims.length === claims + 1);
+    await roundTrip();
+    expect(queue.polling).toBe(0);
+    // It brought less than it might have: there is room again.
+    answer.resolve();
+    await operator.nth(0);
+    await queue.journal.until("a long poll", () => queue.polling === 1);
+  });
+
+  it("asks at once for work that a claim left behind, where a slot freed while it was on its way", async () => {
+    const { dispatcher, operator, queue } = await start({ slots: 2 });
+    const first = bench.wake([noopJob()]);
+    const running = await operator.nth(0);
+    const claims = dispatcher.claims.length;
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.claim = () => answer.promise;
+    const { ids } = bench.wake([noopJob(), noopJob()]);
+    await dispatcher.until("the claim", () => dispatcher.claims.length === claims + 1);
+    running.end();
+    await queue.journal.until("the slot given back", () => queue.deleted.includes(first.receipt));
+    dispatcher.before = {};
+    answer.resolve();
+    // Both run before one of them frees a slot.
+    const both = [await operator.nth(1), await operator.nth(2)];
+    for (const run of both) run.end();
+    await dispatcher.until("both", () => ids.every((id) => dispatcher.completed.has(id)));
+  });
+
+  it("lets nothing that it does for other messages hold up a claim", async () => {
+    const { dispatcher, operator, queue } = await start();
+    const never = Promise.withResolvers<void>();
+    queue.beforeDelete = () => never.promise;
+    queue.send("no wake-up");
+    await queue.journal.until("a deletion that hangs", () => queue.deletions.length === 1);
+    queue.send("no wake-up either");
+    bench.wake([noopJob()]);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task", () => dispatcher.completed.size === 1);
+    bench.wake([noopJob()]);
+    await operator.nth(1);
+    expect(queue.deletions).toHaveLength(1);
+    queue.beforeDelete = () => undefined;
+    never.resolve();
+    // What came together meanwhile is deleted together.
+    await queue.journal.until("the others deleted", () => queue.deleted.length === 3);
+    expect(queue.deletions).toHaveLength(2);
   });
 
   it("does not receive while every slot is taken", async () => {
@@ -144,7 +269,7 @@ describe("claiming tasks", () => {
     bench.wake([noopJob()]);
     const running = await operator.nth(0);
     await queue.journal.until("no long poll", () => queue.polling === 0);
-    const receipt = queue.send({ queue: "default", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] });
+    const receipt = queue.send({ queue: "default", task_ids: [foreignId] });
     expect(queue.received.map((message) => message.receipt)).not.toContain(receipt);
     running.end();
     await queue.journal.until("the next message", () => queue.deleted.includes(receipt));

@@ -214,6 +214,37 @@ describe("stopping a worker", () => {
     expect(dispatcher.losses).toEqual([]);
   });
 
+  it("gives a message back that it has not claimed for, so that another worker need not wait for it", async () => {
+    const { dispatcher, queue, worker } = await start();
+    const claims = dispatcher.claims.length;
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.claim = () => answer.promise;
+    const first = bench.wake([noopJob()]);
+    await dispatcher.until("the claim", () => dispatcher.claims.length > claims);
+    const second = queue.send({ queue: "default", task_ids: ["0197c7a4-0000-7000-8000-000000000001"] });
+    await queue.journal.until("the second message", () => queue.received.length === 2);
+    const stopped = worker.stop();
+    answer.resolve();
+    await stopped;
+    expect(dispatcher.released).toEqual(first.ids);
+    expect(queue.deleted).toEqual([first.receipt]);
+    expect(queue.extended).toEqual([{ receipts: [second], seconds: 0 }]);
+  });
+
+  it("stops although SQS does not answer", async () => {
+    const { dispatcher, operator, queue, timers, worker } = await start();
+    const never = Promise.withResolvers<void>();
+    queue.beforeDelete = () => never.promise;
+    bench.wake([noopJob()]);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
+    await queue.journal.until("a deletion that hangs", () => queue.deletions.length === 1);
+    const stopped = worker.stop();
+    await timers.pass(settleMs);
+    await stopped;
+    never.resolve();
+  });
+
   it("stops although the dispatcher is gone", async () => {
     const { dispatcher, operator, timers, worker } = await start({ drainMs: 1_000 });
     bench.wake([noopJob()]);

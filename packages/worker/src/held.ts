@@ -23,6 +23,10 @@ export class HeldMessages {
   readonly extended = new TestSignal<readonly string[]>("messages extended");
   readonly #parts: HeldMessagesParts;
   readonly #receipts = new Set<string>();
+  readonly #toDelete = new Set<string>();
+  /** Calls on their way. */
+  readonly #calls = new Set<Promise<void>>();
+  #deleting = false;
   #cancelExtend: (() => void) | undefined;
   #stopped = false;
 
@@ -38,26 +42,63 @@ export class HeldMessages {
     void settled.finally(() => {
       if (this.#stopped) return;
       this.#receipts.delete(receipt);
-      void this.delete([receipt]);
+      this.delete([receipt]);
     });
   }
 
-  /** Deletes messages. A failure costs one more delivery of a hint and nothing else. */
-  async delete(receipts: readonly string[]): Promise<void> {
-    if (receipts.length === 0) return;
-    try {
-      await this.#parts.queue.delete(this.#parts.queueName, receipts);
-      this.#parts.metrics.wakeups.inc({ event: "deleted" }, receipts.length);
-      this.deleted.emit(receipts);
-    } catch (error) {
-      this.#parts.log.info({ error, messages: receipts.length }, "wake-ups not deleted; they will come again");
-    }
+  /** Deletes messages: at once, or together with others once the call on its way is back. Nobody waits for it. */
+  delete(receipts: readonly string[]): void {
+    for (const receipt of receipts) this.#toDelete.add(receipt);
+    if (this.#deleting || this.#toDelete.size === 0) return;
+    this.#deleting = true;
+    this.#track(this.#delete());
   }
 
-  /** Extends nothing more: what is still held becomes visible by itself and wakes another worker. */
-  stop(): void {
+  /** Shows messages again at once, to whoever receives next. */
+  giveBack(receipts: readonly string[]): void {
+    this.#track(this.#giveBack(receipts));
+  }
+
+  /**
+   * Extends nothing more: what is still held becomes visible by itself and wakes another worker. Resolves when no call is on
+   * its way; a caller that does not wait for it loses nothing but hints that come again.
+   */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelExtend?.();
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
+  }
+
+  #track(call: Promise<void>): void {
+    this.#calls.add(call);
+    void call.finally(() => this.#calls.delete(call));
+  }
+
+  /** A failure costs one more delivery of a hint and nothing else. */
+  async #delete(): Promise<void> {
+    const { log, metrics, queue, queueName } = this.#parts;
+    while (this.#toDelete.size > 0) {
+      const receipts = [...this.#toDelete];
+      this.#toDelete.clear();
+      try {
+        await queue.delete(queueName, receipts);
+        metrics.wakeups.inc({ event: "deleted" }, receipts.length);
+        this.deleted.emit(receipts);
+      } catch (error) {
+        log.info({ error, messages: receipts.length }, "wake-ups not deleted; they will come again");
+      }
+    }
+    this.#deleting = false;
+  }
+
+  async #giveBack(receipts: readonly string[]): Promise<void> {
+    const { log, metrics, queue, queueName } = this.#parts;
+    try {
+      await queue.extend(queueName, receipts, 0);
+      metrics.wakeups.inc({ event: "given_back" }, receipts.length);
+    } catch (error) {
+      log.info({ error, messages: receipts.length }, "wake-ups not given back; they will come again");
+    }
   }
 
   async #extend(): Promise<void> {

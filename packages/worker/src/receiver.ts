@@ -1,6 +1,9 @@
 /**
  * Receives wake-ups while slots are free and claims what they name. A message is a hint and never the truth: whatever
  * happens to it, the task is a row, and the poller finds it.
+ *
+ * From a message to its claim nothing is waited for, and while a claim is on its way the next message is received, as long
+ * as there is room for more than what the claim is expected to bring.
  */
 import { type Wakeup, wakeupSchema } from "@trace/contracts";
 import { backoffMs, type Log, type QueueMessage, type Random, type Service, TestSignal } from "@trace/kit";
@@ -28,6 +31,8 @@ export interface ReceiverParts {
   readonly metrics: WorkerMetrics;
   /** Receiving failed: look for work without it. */
   onFailure(): void;
+  /** A claim left work behind although slots are free: some freed while it was on its way. */
+  onLeftWork(): void;
 }
 
 interface Received {
@@ -41,6 +46,7 @@ export class Receiver implements Service {
   readonly failed = new TestSignal<unknown>("receive failed");
   readonly #parts: ReceiverParts;
   readonly #stop = new AbortController();
+  readonly #handling = new Set<Promise<void>>();
   #failures = 0;
   #running: Promise<void> | undefined;
 
@@ -56,6 +62,7 @@ export class Receiver implements Service {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    await Promise.all(this.#handling);
   }
 
   async #run(): Promise<void> {
@@ -63,15 +70,18 @@ export class Receiver implements Service {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await sessions.whenOpen(signal);
-      await slots.whenFree(signal);
+      await slots.whenRoom(signal);
       if (signal.aborted) return;
       const messages = await this.#receive(signal);
       if (messages === undefined) {
         const waitMs = backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, this.#failures - 1, this.#parts.random);
         await wait(timers, waitMs, signal);
       } else if (messages.length > 0) {
-        await this.#handle(messages);
-        this.handled.emit(messages.length);
+        const handling = this.#handle(messages).finally(() => {
+          this.#handling.delete(handling);
+          this.handled.emit(messages.length);
+        });
+        this.#handling.add(handling);
       }
     }
   }
@@ -99,18 +109,18 @@ export class Receiver implements Service {
   }
 
   async #handle(messages: readonly QueueMessage[]): Promise<void> {
-    const { claimer, held, log } = this.#parts;
-    const received = await this.#read(messages);
+    const { held } = this.#parts;
+    const received = this.#read(messages);
     const taskIds = [...new Set(received.flatMap((message) => message.taskIds))];
     if (taskIds.length === 0) return;
-    let claimed: Claimed | undefined;
-    try {
-      claimed = await claimer.claim(taskIds);
-    } catch (error) {
-      log.info({ error, tasks: taskIds.length }, "a wake-up could not be claimed for; it will come again");
+    const claimed = await this.#claim(taskIds);
+    if (claimed === undefined) {
+      // A worker that stops asks for nothing again: another one may have the messages at once. Otherwise they stay hidden for
+      // their visibility and come again, and the poller asks meanwhile.
+      if (this.#stop.signal.aborted) held.giveBack(received.map(({ receipt }) => receipt));
+      return;
     }
-    // Not claimed for: the messages stay hidden for their visibility and come again, and the poller asks meanwhile.
-    if (claimed === undefined) return;
+    if (claimed.more && !claimed.full) this.#parts.onLeftWork();
     const done: string[] = [];
     for (const { receipt, taskIds } of received) {
       const mine = taskIds.flatMap((id) => claimed.started.get(id) ?? []);
@@ -119,11 +129,25 @@ export class Receiver implements Service {
       if (mine.length === 0 || (leftBehind && claimed.full)) done.push(receipt);
       else held.hold(receipt, Promise.all(mine));
     }
-    await held.delete(done);
+    held.delete(done);
+  }
+
+  /** Undefined when no claim could be made. */
+  async #claim(taskIds: readonly string[]): Promise<Claimed | undefined> {
+    const { claimer, log, slots } = this.#parts;
+    const back = slots.expect(taskIds.length);
+    try {
+      return await claimer.claim(taskIds);
+    } catch (error) {
+      log.info({ error, tasks: taskIds.length }, "a wake-up could not be claimed for; it will come again");
+      return undefined;
+    } finally {
+      back();
+    }
   }
 
   /** The messages that are wake-ups; all others are logged, counted and deleted. */
-  async #read(messages: readonly QueueMessage[]): Promise<Received[]> {
+  #read(messages: readonly QueueMessage[]): Received[] {
     const { held, log, metrics, taskQueue } = this.#parts;
     const good: Received[] = [];
     const bad: string[] = [];
@@ -137,7 +161,7 @@ export class Receiver implements Service {
       metrics.wakeups.inc({ event: "malformed" });
       bad.push(message.receipt);
     }
-    await held.delete(bad);
+    held.delete(bad);
     return good;
   }
 }

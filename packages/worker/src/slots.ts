@@ -4,6 +4,8 @@ import { Change } from "./change.ts";
 export class Slots {
   readonly max: number;
   #used = 0;
+  #expected = 0;
+  /** A slot was given back, or one that was expected to be taken was not. */
   readonly #given = new Change();
   readonly #onFree: () => void;
 
@@ -19,6 +21,21 @@ export class Slots {
 
   get used(): number {
     return this.#used;
+  }
+
+  /** Free slots beyond those that claims on their way are expected to take. */
+  get room(): number {
+    return Math.max(0, this.free - this.#expected);
+  }
+
+  /** A claim that is on its way will take so many, or as many as there is room for; the answer says that it is back. */
+  expect(count: number): () => void {
+    const expected = Math.min(count, this.room);
+    this.#expected += expected;
+    return () => {
+      this.#expected -= expected;
+      this.#given.report();
+    };
   }
 
   /** Takes one; the answer gives it back, once. */
@@ -38,6 +55,11 @@ export class Slots {
   /** Resolves when a slot is free or the signal aborts. */
   async whenFree(signal: AbortSignal): Promise<void> {
     while (this.free === 0 && !signal.aborted) await this.#given.next(signal);
+  }
+
+  /** Resolves when there is room for more than what is on its way, or the signal aborts. */
+  async whenRoom(signal: AbortSignal): Promise<void> {
+    while (this.room === 0 && !signal.aborted) await this.#given.next(signal);
   }
 
   /** Resolves when no slot is taken or the signal aborts. */

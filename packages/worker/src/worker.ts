@@ -150,7 +150,8 @@ export class Worker implements Service {
     const queueName = `trace-${config.queue}`;
     this.held = new HeldMessages({ queue, queueName, timers, log, metrics });
     const { claimer, held } = this;
-    const wakeups = { queue, queueName, taskQueue: config.queue, onFailure: () => this.poller.nudge() };
+    const nudge = () => this.poller.nudge();
+    const wakeups = { queue, queueName, taskQueue: config.queue, onFailure: nudge, onLeftWork: nudge };
     this.receiver = new Receiver({ ...wakeups, claimer, held, sessions, slots, timers, random, log, metrics });
     this.#ops = new OpsServer({
       role: "worker",
@@ -193,9 +194,7 @@ export class Worker implements Service {
     // Ends every session: a claim still on its way is given up, and what could not be handed back is requeued all the same.
     await this.sessions.stop();
     await quiet;
-    this.held.stop();
-    const completions = this.completer.stop();
-    await this.#idleWithin(settleMs, completions);
+    await this.#idleWithin(settleMs, Promise.all([this.completer.stop(), this.held.stop()]));
     if (this.slots.used > 0) this.#log.error({ running: this.slots.used }, "operators did not return after an abort");
     await stopAll(this.#below);
   }

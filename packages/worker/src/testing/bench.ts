@@ -123,10 +123,15 @@ export class Bench {
     return { ids, receipt: this.queue.send({ queue: "default", task_ids: ids }) };
   }
 
-  /** Lets time pass beat by beat, so that the session lives on: the calls of a beat take real time. */
+  /**
+   * Lets time pass beat by beat, so that the session lives on: the calls of a beat take real time, and so does opening a
+   * session, which is waited for.
+   */
   async pass(beats: number): Promise<void> {
+    const { sessions } = this.worker;
     for (let beat = 0; beat < beats; beat += 1) {
-      const beaten = this.worker.sessions.current?.beaten.next(10_000);
+      const session = sessions.current ?? (await sessions.opened.next(10_000));
+      const beaten = session.beaten.next(10_000);
       await this.timers.advance(this.dispatcher.beatMs);
       await beaten;
     }

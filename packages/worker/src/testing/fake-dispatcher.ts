@@ -152,6 +152,14 @@ export class FakeDispatcher implements Service {
     }
   }
 
+  /** As when somebody else takes it: it waits no more. */
+  takeAway(taskId: string): void {
+    this.#ready.splice(
+      this.#ready.findIndex(({ task_id }) => task_id === taskId),
+      1,
+    );
+  }
+
   /** Ids of the tasks that wait. */
   get waiting(): readonly string[] {
     return this.#ready.map(({ task_id }) => task_id);

@@ -8,10 +8,14 @@ export class FakeQueue implements WakeupQueue, Service {
   readonly journal = new Journal();
   readonly received: QueueMessage[] = [];
   readonly deleted: string[] = [];
+  /** Receipts of each call that deletes, its success aside. */
+  readonly deletions: (readonly string[])[] = [];
   readonly extended: { receipts: readonly string[]; seconds: number }[] = [];
   /** Long polls waiting now. */
   polling = 0;
   failures = 0;
+  /** Called at the begin of a call that deletes messages. */
+  beforeDelete: () => Promise<void> | void = () => undefined;
   readonly #changed = new Change();
   #down = false;
   #number = 0;
@@ -66,9 +70,11 @@ export class FakeQueue implements WakeupQueue, Service {
     return Promise.resolve();
   }
 
-  delete(_queue: string, receipts: readonly string[]): Promise<void> {
+  async delete(_queue: string, receipts: readonly string[]): Promise<void> {
+    this.deletions.push(receipts);
+    this.journal.note();
+    await this.beforeDelete();
     this.deleted.push(...receipts);
     this.journal.note();
-    return Promise.resolve();
   }
 }
