@@ -3,8 +3,8 @@
  * gone: while an old snapshot is open, Postgres may not remove it. A claim that began at the front would walk over all of it,
  * each time a little more. So each priority of a queue has a position, the last row taken from it, and a claim starts there.
  *
- * Two things make that safe. A position is used only when it is `lagMs` old: transactions commit out of order, and a row that
- * commits a moment later than one behind it is still found. And a sweep (firstReady) looks at the front now and then, and
+ * Two things make that safe. A position is used only when it is `lagMs` old, and a claim has looked before it once more since:
+ * transactions commit out of order, and a row that commits a moment later than one behind it is still found. And a sweep (firstReady) looks at the front now and then, and
  * sets the positions back to what is really there; until then a row that was passed over waits, and is not lost. What a
  * sweep cost decides when the next one is due, so that sweeps take a bounded part of the time however much is dead.
  */
@@ -42,15 +42,16 @@ export class Watermarks {
     this.#limits = limits;
   }
 
-  /** Where to start, lowest priority number first. */
+  /** Where the claim that is made now is to start, lowest priority number first. The next one may start further on. */
   positions(nowMs: number): { priorities: number[]; runAts: string[]; taskIds: number[] } {
     const found = [...this.#lanes].sort(([a], [b]) => a - b);
-    for (const [, lane] of found) this.#settle(lane, nowMs);
-    return {
+    const starts = {
       priorities: found.map(([priority]) => priority),
       runAts: found.map(([, lane]) => lane.start.run_at),
       taskIds: found.map(([, lane]) => lane.start.task_id),
     };
+    for (const [, lane] of found) this.#settle(lane, nowMs);
+    return starts;
   }
 
   /** A claim took rows up to here. */
@@ -60,7 +61,6 @@ export class Watermarks {
       this.#lanes.set(priority, { start: front, reached: position, reachedAtMs: nowMs });
       return;
     }
-    this.#settle(lane, nowMs);
     if (lane.reached !== undefined) return; // One at a time: the next one is taken up when this one has become the start.
     lane.reached = position;
     lane.reachedAtMs = nowMs;
