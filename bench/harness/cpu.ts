@@ -56,17 +56,19 @@ export function sampleCpu(): CpuSample {
   return { atMs: machineMs(), processes, stolenTicks: parseStolen(readFileSync("/proc/stat", "utf8")) };
 }
 
-/** Time of a process and everything below it, ticks. */
-function treeTicks(sample: CpuSample, root: number): number {
-  let ticks = 0;
-  for (const [pid, times] of sample.processes) {
+/** A process and everything below it. */
+export function treeOf(sample: CpuSample, root: number): number[] {
+  const isBelow = (pid: number) => {
     for (let at: number | undefined = pid; at !== undefined && at !== 0; at = sample.processes.get(at)?.parent) {
-      if (at !== root) continue;
-      ticks += times.ticks;
-      break;
+      if (at === root) return true;
     }
-  }
-  return ticks;
+    return false;
+  };
+  return [...sample.processes.keys()].filter(isBelow);
+}
+
+function treeTicks(sample: CpuSample, root: number): number {
+  return treeOf(sample, root).reduce((ticks, pid) => ticks + (sample.processes.get(pid)?.ticks ?? 0), 0);
 }
 
 /** Seconds of processor time that the tree of `pid` used between two samples. */

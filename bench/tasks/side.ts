@@ -1,7 +1,8 @@
 /** A side of the comparison: its processes, its database, and how it is known that its work is done. */
 import type { Database } from "@trace/kit";
 import type { Child } from "../harness/child.ts";
-import { type CpuSample, cpuSeconds, foreignCores, sampleCpu } from "../harness/cpu.ts";
+import { cpuSeconds, foreignCores, sampleCpu } from "../harness/cpu.ts";
+import { beGreedy } from "../harness/greed.ts";
 import type { BenchPostgres } from "../harness/postgres.ts";
 import { until } from "../harness/until.ts";
 import { drainMaxMs, filling, stepMaxMs } from "./limits.ts";
@@ -83,31 +84,27 @@ export interface Cost {
   readonly wakeupsSent: number | undefined;
 }
 
-export interface Mark {
-  readonly cpu: CpuSample;
-  readonly walBytes: number;
-  readonly wakeupsSent: number | undefined;
-}
-
-export async function mark(side: Side, postgres: BenchPostgres): Promise<Mark> {
-  const walBytes = await postgres.walBytes();
-  return { wakeupsSent: await side.wakeupsSent(), walBytes, cpu: sampleCpu() };
-}
-
-/** What was used since a mark, whose last act was to look at the processors, as this one's first is. */
-export async function costSince(before: Mark, side: Side, postgres: BenchPostgres): Promise<Cost> {
-  const cpu = sampleCpu();
+/** Begins a timed part; `end` answers with what it cost. Looking at the processors is the last and the first thing done. */
+export async function timed(side: Side, postgres: BenchPostgres, greedy: boolean): Promise<{ end(): Promise<Cost> }> {
   const walBytes = await postgres.walBytes();
   const wakeupsSent = await side.wakeupsSent();
-  const used = (pid: number) => cpuSeconds(before.cpu, cpu, pid);
+  const greed = greedy ? beGreedy() : undefined;
+  const before = sampleCpu();
   return {
-    seconds: (cpu.atMs - before.cpu.atMs) / 1_000,
-    postgresCpuSeconds: used(postgres.pid),
-    walBytes: walBytes - before.walBytes,
-    cpuSeconds: Object.fromEntries(Object.entries(side.parts()).map(([part, pid]) => [part, used(pid)])),
-    foreign: foreignCores(before.cpu, cpu, process.pid),
-    wakeupsSent:
-      wakeupsSent === undefined || before.wakeupsSent === undefined ? undefined : wakeupsSent - before.wakeupsSent,
+    end: async () => {
+      const after = sampleCpu();
+      greed?.end();
+      const used = (pid: number) => cpuSeconds(before, after, pid);
+      const sent = await side.wakeupsSent();
+      return {
+        seconds: (after.atMs - before.atMs) / 1_000,
+        postgresCpuSeconds: used(postgres.pid),
+        walBytes: (await postgres.walBytes()) - walBytes,
+        cpuSeconds: Object.fromEntries(Object.entries(side.parts()).map(([part, pid]) => [part, used(pid)])),
+        foreign: foreignCores(before, after, process.pid),
+        wakeupsSent: sent === undefined || wakeupsSent === undefined ? undefined : sent - wakeupsSent,
+      };
+    },
   };
 }
 

@@ -105,7 +105,12 @@ export class Suite {
     const { graphile, ours: mine, role, options, postgres, tell } = this.#parts;
     graphile.use(graphileSettings.latency);
     // The real role runs a handful at once: warmed with as many tasks as the others, it would take minutes.
-    const how = { ms: options.latencyMs, warmupTasks: options.warmupTasks, patienceMs: options.patienceMs };
+    const how = {
+      ms: options.latencyMs,
+      warmupTasks: options.warmupTasks,
+      patienceMs: options.patienceMs,
+      greedy: options.greedy,
+    };
     const contender = (name: string, side: Side, warmupTasks: number) => ({
       name,
       run: () => running(side, () => latencyRound(side, postgres, { ...how, warmupTasks })),
@@ -220,7 +225,7 @@ export class Suite {
     during?: During,
   ): Contender<Speed> {
     const { options, postgres } = this.#parts;
-    const { warmupTasks, patienceMs } = options;
+    const { warmupTasks, patienceMs, greedy } = options;
     return {
       name,
       run: () =>
@@ -230,6 +235,7 @@ export class Suite {
             warmupMs: sustainedWarmupMs,
             warmupTasks,
             patienceMs,
+            greedy,
             ...(during === undefined ? {} : { during }),
           }),
         ),

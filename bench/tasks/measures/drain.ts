@@ -5,12 +5,11 @@ import { quietMachine } from "../../harness/gate.ts";
 import type { BenchPostgres } from "../../harness/postgres.ts";
 import {
   type Cost,
-  costSince,
   fillQueue,
-  mark,
   type Side,
   startWork,
   stopWork,
+  timed,
   untilNothingOpen,
   warmUp,
   workCounts,
@@ -29,6 +28,7 @@ export interface DrainHow {
   readonly tasks: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
+  readonly greedy: boolean;
   /** Begun when the queue is full, and ended when it is empty. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -45,14 +45,14 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
   const end = await how.during?.();
-  const before = await mark(side, postgres);
+  const clock = await timed(side, postgres, how.greedy);
   const reached = side.worker.next("reached");
   await startWork(side, tasks);
   await reached;
   // Ours is over with the last accepted completion; graphile-worker's handlers end before it has deleted their jobs.
   if (side.name !== "ours") await untilNothingOpen(side);
   const emptyMs = machineMs();
-  const cost = await costSince(before, side, postgres);
+  const cost = await clock.end();
   const counts = await workCounts(side);
   await stopWork(side);
   await end?.();

@@ -1,20 +1,14 @@
 /** `latency`: from just before a create call to the first line of its task's handler, at a low rate, with idle workers. */
+import { setTimeout as pause } from "node:timers/promises";
 import { quietMachine } from "../../harness/gate.ts";
 import { percentile } from "../../harness/numbers.ts";
 import type { BenchPostgres } from "../../harness/postgres.ts";
 import { until } from "../../harness/until.ts";
 import { latencyRate, stepMaxMs } from "../limits.ts";
-import {
-  type Cost,
-  costSince,
-  mark,
-  type Side,
-  startWork,
-  stopWork,
-  untilNothingOpen,
-  warmUp,
-  workCounts,
-} from "../side.ts";
+import { type Cost, type Side, startWork, stopWork, timed, untilNothingOpen, warmUp, workCounts } from "../side.ts";
+
+/** No message for this long: none is left. */
+const quietMs = 1_000;
 
 export interface LatencyRound {
   readonly tasks: number;
@@ -25,18 +19,23 @@ export interface LatencyRound {
   readonly wakeupsReceived: number;
 }
 
-export async function latencyRound(
-  side: Side,
-  postgres: BenchPostgres,
-  how: { readonly ms: number; readonly warmupTasks: number; readonly patienceMs: number },
-): Promise<LatencyRound> {
+export interface LatencyHow {
+  readonly ms: number;
+  readonly warmupTasks: number;
+  readonly patienceMs: number;
+  readonly greedy: boolean;
+}
+
+/** One round of a side whose processes run. */
+export async function latencyRound(side: Side, postgres: BenchPostgres, how: LatencyHow): Promise<LatencyRound> {
   await warmUp(side, how.warmupTasks);
   await side.empty();
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
   const tasks = Math.round((latencyRate * how.ms) / 1_000);
   await startWork(side, tasks, true);
-  const before = await mark(side, postgres);
+  const wakeupsBefore = await untilQuiet(side);
+  const clock = await timed(side, postgres, how.greedy);
   const order = { kind: "produce", tasks, batch: 1, lanes: 1, outstandingMax: null, rate: latencyRate } as const;
   await side.producer.ask(order, "produced");
   const latencies: number[] = [];
@@ -46,13 +45,13 @@ export async function latencyRound(
     async () => {
       const counts = await workCounts(side);
       latencies.push(...counts.latenciesMs);
-      wakeupsReceived = counts.wakeups;
+      wakeupsReceived = counts.wakeups - wakeupsBefore;
       return latencies.length >= tasks;
     },
     stepMaxMs,
     50,
   );
-  const cost = await costSince(before, side, postgres);
+  const cost = await clock.end();
   await untilNothingOpen(side);
   await stopWork(side);
   await side.settle();
@@ -65,4 +64,14 @@ export async function latencyRound(
     cost,
     wakeupsReceived,
   };
+}
+
+/** What the warming-up left in the queue of messages has been received: how many they were, in all. */
+async function untilQuiet(side: Side): Promise<number> {
+  for (let before = -1; ; ) {
+    const { wakeups } = await workCounts(side);
+    if (wakeups === before) return wakeups;
+    before = wakeups;
+    await pause(quietMs);
+  }
 }

@@ -4,17 +4,7 @@ import { quietMachine } from "../../harness/gate.ts";
 import type { BenchPostgres } from "../../harness/postgres.ts";
 import { until } from "../../harness/until.ts";
 import { drainMaxMs, outstandingMax } from "../limits.ts";
-import {
-  type Cost,
-  costSince,
-  mark,
-  type Side,
-  startWork,
-  stopWork,
-  untilNothingOpen,
-  warmUp,
-  workCounts,
-} from "../side.ts";
+import { type Cost, type Side, startWork, stopWork, timed, untilNothingOpen, warmUp, workCounts } from "../side.ts";
 
 export interface SustainedRound {
   readonly perSecond: number;
@@ -33,6 +23,7 @@ export interface SustainedHow {
   readonly ms: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
+  readonly greedy: boolean;
   /** Begun before the first task, and ended when all are done. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -55,11 +46,11 @@ export async function sustainedRound(side: Side, postgres: BenchPostgres, how: S
   );
   produced.catch(() => undefined); // Awaited below; what fails meanwhile is thrown there.
   await pause(warmupMs);
-  const before = await mark(side, postgres);
+  const clock = await timed(side, postgres, how.greedy);
   const first = await workCounts(side);
   await pause(ms);
   const last = await workCounts(side);
-  const cost = await costSince(before, side, postgres);
+  const cost = await clock.end();
   side.producer.tell({ kind: "stop" });
   const { created } = (await produced).counts;
   await untilDone(side, created);
