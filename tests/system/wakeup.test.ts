@@ -105,6 +105,7 @@ test("a task that another program inserts in Postgres state wakes the worker by 
       run_at: null,
       output_partition: null,
       payload: {},
+      limited: false,
     };
     await access.db.query(createTasks, { tasks: JSON.stringify([row]) });
     return id;
