@@ -20,6 +20,11 @@ export const retryBaseMs = 250;
 export const retryMaxMs = 5_000;
 /** Progress is told at once, and not sooner than this after the beat before, milliseconds. */
 export const progressEveryMs = 1_000;
+/**
+ * Closing the session of a worker that was killed is tried for this long, milliseconds: longer than a session lives without
+ * a beat.
+ */
+export const predecessorMsMax = 30_000;
 /** Closing a session gives up after this, milliseconds: the session ends by itself soon after. */
 export const closeSessionMs = 3_000;
 

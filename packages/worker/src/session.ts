@@ -40,7 +40,7 @@ export class LiveSession {
   readonly #reported = new Map<number, Progress>();
   readonly #retiring = Promise.withResolvers<void>();
   #retired = false;
-  #closed: Promise<void> | undefined;
+  #closed: Promise<boolean> | undefined;
   #aliveFromMs: number;
   #cancelExpiry: () => void = () => undefined;
   /** When the last beat was sent, good or not; beats follow each other and never overlap. */
@@ -130,27 +130,32 @@ export class LiveSession {
     for (const holder of holders) holder.lose(reason);
   }
 
-  /** Ends it here and tells the dispatcher, which requeues at once what it still holds. Never throws. */
-  close(): Promise<void> {
+  /**
+   * Ends it here and tells the dispatcher, which requeues at once what it still holds. Answers whether the dispatcher heard
+   * it. Never throws.
+   */
+  close(): Promise<boolean> {
     if (this.#closed === undefined) {
       // Set before the work begins: ending the session calls back here.
-      const closed = Promise.withResolvers<void>();
+      const closed = Promise.withResolvers<boolean>();
       this.#closed = closed.promise;
       void this.#close().then(closed.resolve);
     }
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
+  async #close(): Promise<boolean> {
     const { api, log, timers } = this.#parts;
     this.end(new TraceError("TR-3002", { detail: `session ${this.id} was closed by its worker` }));
     const limit = new AbortController();
     const cancel = timers.after(closeSessionMs, () => limit.abort());
     try {
       await api.closeSession({ params: { session_id: this.id } }, { signal: limit.signal });
+      return true;
     } catch (error) {
       // Nothing is lost by this: the session is not beaten any more and ends when its time to live is over.
       log.info({ error, sessionId: this.id }, "session not closed; it ends by itself");
+      return false;
     } finally {
       cancel();
     }

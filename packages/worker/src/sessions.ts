@@ -7,6 +7,7 @@ import { backoffMs, type Service, TestSignal } from "@trace/kit";
 import { Change } from "./change.ts";
 import { retryBaseMs, retryMaxMs } from "./limits.ts";
 import { LiveSession, type SessionParts } from "./session.ts";
+import type { SessionFile } from "./session-file.ts";
 import { wait } from "./timers.ts";
 
 export interface WorkerIdentity {
@@ -17,10 +18,14 @@ export interface WorkerIdentity {
   readonly slots: number;
 }
 
+/** Where sessions are kept that may hold leases, for whoever comes after this process. */
+export type KeptSessions = Pick<SessionFile, "add" | "remove">;
+
 export class SessionKeeper implements Service {
   readonly opened = new TestSignal<LiveSession>("session opened");
   readonly #parts: SessionParts;
   readonly #identity: WorkerIdentity;
+  readonly #kept: KeptSessions;
   readonly #onOpened: () => void;
   readonly #stop = new AbortController();
   /** The current one, and retired ones whose attempts still run. */
@@ -32,9 +37,10 @@ export class SessionKeeper implements Service {
   #failure: unknown;
 
   /** `onOpened` is called each time a session to claim with is there. */
-  constructor(parts: SessionParts, identity: WorkerIdentity, onOpened: () => void = () => undefined) {
+  constructor(parts: SessionParts, identity: WorkerIdentity, kept: KeptSessions, onOpened: () => void) {
     this.#parts = parts;
     this.#identity = identity;
+    this.#kept = kept;
     this.#onOpened = onOpened;
   }
 
@@ -54,7 +60,7 @@ export class SessionKeeper implements Service {
     this.#stop.abort();
     this.#stopped.resolve();
     await this.#running;
-    await Promise.all([...this.#open].map((session) => session.close()));
+    await Promise.all([...this.#open].map((session) => this.#close(session)));
   }
 
   /** Resolves with a usable session, or with nothing when `signal` aborts. */
@@ -103,10 +109,17 @@ export class SessionKeeper implements Service {
       metrics.sessions.inc({ event: session.retired ? "retired" : "over" });
       if (!session.retired) log.warn({ error: session.signal.reason, sessionId: session.id }, "session is over");
       // Whatever ended it, the dispatcher may still think it lives: closing it requeues its tasks without a wait.
-      void session.close().finally(() => this.#open.delete(session));
+      void this.#close(session);
     });
     session.start();
     log.info({ sessionId: session.id }, "session opened");
+  }
+
+  /** What the dispatcher did not hear of is over within its time to live, unless this process ends and another tells it. */
+  async #close(session: LiveSession): Promise<void> {
+    const heard = await session.close();
+    this.#open.delete(session);
+    if (heard || !this.#stop.signal.aborted) await this.#kept.remove(session.id);
   }
 
   async #openOne(): Promise<LiveSession | undefined> {
@@ -116,6 +129,8 @@ export class SessionKeeper implements Service {
       try {
         const answer = await api.openSession({ body: this.#identity }, { signal: this.#stop.signal });
         this.#failure = undefined;
+        // Before anything is claimed with it.
+        await this.#kept.add(answer.session_id);
         return new LiveSession(this.#parts, answer, sentAtMs);
       } catch (error) {
         if (this.#stop.signal.aborted) return undefined;

@@ -32,6 +32,7 @@ import { type WorkerMetrics, workerMetrics } from "./metrics.ts";
 import { operators } from "./operators/index.ts";
 import type { OperatorServices } from "./operators/operator.ts";
 import { Poller } from "./poller.ts";
+import { Predecessors } from "./predecessors.ts";
 import { Receiver } from "./receiver.ts";
 import { SessionKeeper } from "./sessions.ts";
 import { Slots } from "./slots.ts";
@@ -73,6 +74,7 @@ function tokenSource(path: string): (again: boolean) => Promise<string> {
 
 export class Worker implements Service {
   readonly sessions: SessionKeeper;
+  readonly predecessors: Predecessors;
   readonly claimer: Claimer;
   readonly receiver: Receiver;
   readonly poller: Poller;
@@ -113,8 +115,11 @@ export class Worker implements Service {
 
     this.slots = new Slots(config.slots, () => this.poller.slotFreed());
     const identity = { worker: config.worker, host: config.host, pid: process.pid, slots: config.slots };
-    this.sessions = new SessionKeeper({ api, timers, random, log, metrics }, identity, () => this.poller.nudge());
-    this.completer = new Completer({ api, timers, random, log });
+    const common = { api, timers, random, log };
+    const kept = workplace.sessions;
+    this.sessions = new SessionKeeper({ ...common, metrics }, identity, kept, () => this.poller.nudge());
+    this.predecessors = new Predecessors({ ...common, kept, left: () => workplace.leftSessions });
+    this.completer = new Completer(common);
     const services: OperatorServices = {
       objectStore,
       duck,
@@ -145,7 +150,7 @@ export class Worker implements Service {
       this.#attempts.add(attempt);
       return attempt.run().finally(() => this.#attempts.delete(attempt));
     };
-    this.claimer = new Claimer({ api, sessions, slots, queue: config.queue, timers, random, log, metrics, start });
+    this.claimer = new Claimer({ ...common, sessions, slots, queue: config.queue, metrics, start });
     this.poller = new Poller({ claimer: this.claimer, sessions, slots, timers, random, log });
     const queueName = `trace-${config.queue}`;
     this.held = new HeldMessages({ queue, queueName, timers, log, metrics });
@@ -171,7 +176,7 @@ export class Worker implements Service {
   /** Does not wait for the dispatcher: /readyz tells when a session is open. Throws what hinders this machine. */
   async start(): Promise<void> {
     await startAll(this.#below);
-    await startAll([this.completer, this.sessions, this.poller, this.receiver]);
+    await startAll([this.completer, this.predecessors, this.sessions, this.poller, this.receiver]);
   }
 
   /**
@@ -192,7 +197,7 @@ export class Worker implements Service {
     if (this.slots.used > 0)
       this.#log.error({ running: this.slots.used }, "not handed back in time; closing the session");
     // Ends every session: a claim still on its way is given up, and what could not be handed back is requeued all the same.
-    await this.sessions.stop();
+    await Promise.all([this.sessions.stop(), this.predecessors.stop()]);
     await quiet;
     await this.#idleWithin(settleMs, Promise.all([this.completer.stop(), this.held.stop()]));
     if (this.slots.used > 0) this.#log.error({ running: this.slots.used }, "operators did not return after an abort");

@@ -1,34 +1,17 @@
 /**
  * Private folders of attempts, made when they are first used and removed under one work folder. Those of a worker that is
- * gone are removed at start: nothing of a killed process stays on the disk.
+ * gone are removed at start: nothing of a killed process stays on the disk. Workers may share the work folder; those that
+ * see each other's process ids, that is, on one machine and in one container.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { TraceError } from "@trace/contracts";
 import type { Log, Service } from "@trace/kit";
+import { isGone, ownStart } from "./owner.ts";
+import { SessionFile, sessionFileName, sessionsLeftIn } from "./session-file.ts";
 
 const ownerPattern = /^worker-(\d+)-(\d+)-[0-9a-f]{8}$/;
-
-/**
- * When the process began, in clock ticks since boot: field 22 of /proc/<pid>/stat (proc(5)). With the id it names one
- * process for good, as ids are used again. "0" where there is no /proc; undefined when there is no such process.
- */
-async function processStart(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The name, field 2, may hold spaces and brackets; what follows its last bracket does not.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    // No /proc, or no such process: asking for the process itself tells which.
-  }
-  try {
-    process.kill(pid, 0);
-    return "0";
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? "0" : undefined;
-  }
-}
 
 /** Turns what a full or unusable disk says into an error of the catalogue; anything else comes back as it is. */
 export function workFolderError(error: unknown, path: string): unknown {
@@ -45,30 +28,46 @@ export function workFolderError(error: unknown, path: string): unknown {
 }
 
 export class Workplace implements Service {
+  /** This worker's open sessions, kept in its folder. */
+  readonly sessions: SessionFile;
   readonly #root: string;
   readonly #log: Log;
   #own: string | undefined;
+  #leftSessions: readonly string[] = [];
 
   constructor(root: string, log: Log) {
     this.#root = root;
     this.#log = log;
+    this.sessions = new SessionFile(log);
+  }
+
+  /** What workers that are gone have not closed, as found at the start. */
+  get leftSessions(): readonly string[] {
+    return this.#leftSessions;
   }
 
   async start(): Promise<void> {
     try {
       await mkdir(this.#root, { recursive: true, mode: 0o700 });
       await this.#removeLeftovers();
-      const start = (await processStart(process.pid)) ?? "0";
-      this.#own = join(this.#root, `worker-${process.pid}-${start}-${randomBytes(4).toString("hex")}`);
+      this.#own = join(this.#root, `worker-${process.pid}-${await ownStart()}-${randomBytes(4).toString("hex")}`);
       await mkdir(this.#own, { mode: 0o700 });
+      await this.sessions.open(this.#own);
     } catch (error) {
       throw workFolderError(error, this.#root);
     }
   }
 
+  /** Where a session could not be closed, what names it stays for the next worker. */
   async stop(): Promise<void> {
-    if (this.#own !== undefined) await rm(this.#own, { recursive: true, force: true });
+    await this.sessions.open(undefined);
+    const own = this.#own;
     this.#own = undefined;
+    if (own === undefined) return;
+    if (this.sessions.size === 0) return rm(own, { recursive: true, force: true });
+    for (const name of await readdir(own)) {
+      if (name !== sessionFileName) await rm(join(own, name), { recursive: true, force: true });
+    }
   }
 
   /** For one attempt; nothing is on the disk yet. */
@@ -82,9 +81,10 @@ export class Workplace implements Service {
     for (const entry of await readdir(this.#root, { withFileTypes: true })) {
       const owner = ownerPattern.exec(entry.name);
       if (owner === null || !entry.isDirectory()) continue;
-      const start = await processStart(Number(owner[1]));
-      if (start !== undefined && start === owner[2]) continue;
-      await rm(join(this.#root, entry.name), { recursive: true, force: true });
+      if (!(await isGone(Number(owner[1]), owner[2] ?? ""))) continue;
+      const folder = join(this.#root, entry.name);
+      this.#leftSessions = [...this.#leftSessions, ...(await sessionsLeftIn(folder))];
+      await rm(folder, { recursive: true, force: true });
       this.#log.info({ folder: entry.name }, "removed what a worker before left behind");
     }
   }
