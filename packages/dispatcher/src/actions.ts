@@ -62,23 +62,30 @@ export class Actions {
 
   /** Queued tasks end; running ones lose their lease at once, and their worker hears of it with its next beat. */
   async cancel(caller: Caller, taskIds: readonly string[]): Promise<TaskActionAnswer[]> {
-    const answers = await this.#act(caller, "cancel", taskIds, (tx, rows) => this.#cancel(tx, rows));
-    this.#options.onCanceled(answers.filter((answer) => answer.accepted).length);
+    const { answers, moved } = await this.#act(caller, "cancel", taskIds, (tx, rows) => this.#cancel(tx, rows));
+    if (moved > 0) this.#options.onCanceled(moved);
     return answers;
   }
 
   /** Queued tasks that wait for their time are due now. */
-  retry(caller: Caller, taskIds: readonly string[]): Promise<TaskActionAnswer[]> {
-    return this.#act(caller, "retry", taskIds, (tx, rows) => this.#hurry(tx, rows));
+  async retry(caller: Caller, taskIds: readonly string[]): Promise<TaskActionAnswer[]> {
+    return (await this.#act(caller, "retry", taskIds, (tx, rows) => this.#hurry(tx, rows))).answers;
   }
 
   /** Dead and canceled tasks are queued again. */
-  replay(caller: Caller, taskIds: readonly string[]): Promise<TaskActionAnswer[]> {
-    return this.#act(caller, "replay", taskIds, (tx, rows) => this.#replay(tx, rows));
+  async replay(caller: Caller, taskIds: readonly string[]): Promise<TaskActionAnswer[]> {
+    return (await this.#act(caller, "replay", taskIds, (tx, rows) => this.#replay(tx, rows))).answers;
   }
 
-  async #act(caller: Caller, action: Action, taskIds: readonly string[], step: Step): Promise<TaskActionAnswer[]> {
+  /** `moved`: tasks that this call moved. What was canceled before, or named twice, is accepted and not counted. */
+  async #act(
+    caller: Caller,
+    action: Action,
+    taskIds: readonly string[],
+    step: Step,
+  ): Promise<{ answers: TaskActionAnswer[]; moved: number }> {
     const { db } = this.#options;
+    let moved = 0;
     const answers = new Map<string, TaskActionAnswer>();
     let left = [...new Set(taskIds)];
     for (let round = 0; round < actionRoundsMax && left.length > 0; round += 1) {
@@ -93,6 +100,7 @@ export class Actions {
       const paused = this.#race.reach(`${action}:looked`);
       if (paused) await paused;
       const done = await this.#round(caller, action, act, step);
+      moved += done.moved.size;
       for (const row of act) {
         const error = done.refused.get(row.task_id);
         if (error !== undefined) answers.set(row.public_id, refusedAs(row.public_id, row, error));
@@ -100,7 +108,7 @@ export class Actions {
       }
       left = left.filter((id) => !answers.has(id));
     }
-    return taskIds.map((id) => answers.get(id) ?? restless(id));
+    return { answers: taskIds.map((id) => answers.get(id) ?? restless(id)), moved };
   }
 
   async #round(caller: Caller, action: Action, rows: readonly PlacesOfTasksRow[], step: Step): Promise<Round> {
