@@ -17,7 +17,14 @@ import {
   outboxSweepShare,
   outboxTriesMax,
 } from "../limits.ts";
-import { blameOutbox, deleteOutbox, forgetFailedOutbox, keepOfOutbox, tryOutboxLock } from "../sql/statements.gen.ts";
+import {
+  blameOutbox,
+  deleteOutbox,
+  forgetFailedOutbox,
+  freeOutboxLock,
+  keepOfOutbox,
+  tryOutboxLock,
+} from "../sql/statements.gen.ts";
 import type { LanePause, Turn } from "./outbox-pause.ts";
 import type { Left, Unsent } from "./outbox-unsent.ts";
 
@@ -86,8 +93,14 @@ export class Relay<T, R extends LaneRow<T>> {
 
   async stop(): Promise<void> {
     await this.loop.stop();
-    this.#session?.release(true);
+    const session = this.#session;
     this.#session = undefined;
+    try {
+      await session?.db.query(freeOutboxLock, { lane: this.#options.lane.name });
+      session?.release();
+    } catch {
+      session?.release(true); // The lock ends with the connection.
+    }
   }
 
   async #pass(): Promise<"again" | "idle"> {

@@ -183,6 +183,7 @@ describe("when SQS does not take it", () => {
     const relay = lane();
     relay.take(rows);
     await until(() => Promise.resolve(left === 1));
+    await relay.stop();
     expect(queue.ids()).toHaveLength(100);
     expect(await world.count("outbox_tries")).toBe(0);
     expect(await empty()).toBe(false);

@@ -203,13 +203,13 @@ describe("while SQS is away, the outbox", () => {
   });
 
   test("starts no call after one that failed, and sends nothing twice that was taken before", async () => {
-    const ids = await overdue(1_000, 8);
+    const ids = await overdue(1_000, 16);
     const relay = lane();
     queue.takes = 5;
     await pass(relay.loop);
     expect(queue.ids()).toHaveLength(5_000);
-    expect(queue.calls).toBeLessThan(5 + wakeupSendsInFlightMax + 1);
-    expect(await rows()).toBe(3);
+    expect(queue.calls).toBeLessThanOrEqual(5 + wakeupSendsInFlightMax);
+    expect(await rows()).toBe(11);
     queue.takes = Number.POSITIVE_INFINITY;
     nowMs += lanePauseBaseMs;
     await drain(relay);
@@ -286,11 +286,13 @@ describe("a failed row", () => {
     const [row] = await failed.list(10);
     expect(row).toMatchObject({ lane: "sqs", queue: "default", entries: 2, tries: outboxTriesMax });
     const id = row?.outbox_id ?? 0;
+    await world.db.raw(`insert into outbox_tries (outbox_id, lane, queue_id, task_ids, tries, last_error)
+      select outbox_id + 1, lane, queue_id, task_ids, 1, last_error from outbox_tries`);
     expect(await failed.requeue([id, id + 1])).toHaveLength(1);
     expect(await failed.requeue([id])).toEqual([]);
     await pass(lane().loop);
     expect(queue.ids()).toEqual(ids);
-    expect(await world.count("outbox_tries")).toBe(0);
+    expect(await world.count("outbox_tries", "failed")).toBe(0);
   });
 
   test("is forgotten when nobody looked at it for a month, and not before", async () => {

@@ -2,8 +2,8 @@
 import { type Database, silentLog } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { reconcileAfterMs, reconcileEveryMs, reconcileTasksMax, sessionTtlMs } from "../limits.ts";
-import { openSession } from "../sql/statements.gen.ts";
-import { noopDag, pass, World } from "../testing/world.ts";
+import { openSession, tellClaims } from "../sql/statements.gen.ts";
+import { noopDag, pass, until, World, waitingForLocks } from "../testing/world.ts";
 import type { WakeupRow } from "../wakeups.ts";
 import { Reconciler } from "./reconciler.ts";
 
@@ -175,6 +175,8 @@ describe("the reconciler", () => {
     expect(await spoke()).toBe(true);
     await later(2 * reconcileEveryMs);
     expect(await spoke()).toBe(false);
+    await later(2 * reconcileEveryMs);
+    expect(await spoke()).toBe(true);
     const claimer = await dispatcher();
     claimer.lastClaimMs = nowMs;
     await pass(claimer.loop);
@@ -186,7 +188,16 @@ describe("the reconciler", () => {
     await forgotten();
     await worker();
     const processes = [await dispatcher(), await dispatcher(), await dispatcher()];
-    await Promise.all(processes.map(({ loop }) => pass(loop)));
+    const { promise: asked, resolve: go } = Promise.withResolvers<void>();
+    const before = world.db.transaction(async (tx) => {
+      await tx.query(tellClaims, { queue_ids: [1], ages_ms: [2 * reconcileAfterMs] });
+      await asked;
+    });
+    const passes = Promise.all(processes.map(({ loop }) => pass(loop)));
+    // All three have found nothing that keeps them from speaking, and want to be the one.
+    await until(async () => (await waitingForLocks(world.db)) === 3);
+    go();
+    await Promise.all([before, passes]);
     expect(ids()).toHaveLength(3);
   });
 });

@@ -68,10 +68,7 @@ export class Reconciler extends Loop {
   }
 
   async #speakFor(queue: { queue_id: number; name: string }, atOnce: boolean): Promise<void> {
-    const { db, lastClaimMs, log, onReady } = this.#options;
-    const lastMs = lastClaimMs(queue.name);
-    // Claims are being made: what is left waits for a slot, not for a message.
-    if (!atOnce && lastMs !== undefined && this.#nowMs() - lastMs < reconcileAfterMs) return;
+    const { db, log, onReady } = this.#options;
     const rows = await db.query(wakeForgotten, {
       queue_id: queue.queue_id,
       after_ms: atOnce ? 0 : reconcileAfterMs,

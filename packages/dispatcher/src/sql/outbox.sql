@@ -5,6 +5,11 @@
 -- when that connection ends, however it ends.
 select pg_try_advisory_lock(hashtext('trace outbox'), hashtext($1)) as locked;
 
+-- name: freeOutboxLock
+-- params: lane
+-- A dispatcher that stops in good order does not make the next one wait for the end of its connection.
+select pg_advisory_unlock(hashtext('trace outbox'), hashtext($1)) as unlocked;
+
 -- name: readWakeups
 -- params: from_due_at?, from_outbox_id, lag_ms, late_ms, limit
 -- notnull: due_at queue_id task_ids
@@ -37,7 +42,7 @@ select o.outbox_id, o.due_at::text as due_at, o.events
 with sent as (
   delete from outbox where outbox_id = any ($1::bigint[])
 )
-delete from outbox_tries where outbox_id = any ($1::bigint[]) and not failed;
+delete from outbox_tries where outbox_id = any ($1::bigint[]);
 
 -- name: keepOfOutbox
 -- params: outbox_id, task_ids?, events?

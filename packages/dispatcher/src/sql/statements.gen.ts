@@ -791,6 +791,18 @@ export const tryOutboxLock: Statement<TryOutboxLockParams, TryOutboxLockRow> = {
   text: "select pg_try_advisory_lock(hashtext('trace outbox'), hashtext($1)) as locked",
 };
 
+export interface FreeOutboxLockParams {
+  readonly lane: string;
+}
+export interface FreeOutboxLockRow {
+  readonly unlocked: boolean | null;
+}
+export const freeOutboxLock: Statement<FreeOutboxLockParams, FreeOutboxLockRow> = {
+  name: "freeOutboxLock",
+  params: ["lane"],
+  text: "select pg_advisory_unlock(hashtext('trace outbox'), hashtext($1)) as unlocked",
+};
+
 export interface ReadWakeupsParams {
   readonly from_due_at: string | null;
   readonly from_outbox_id: number;
@@ -834,7 +846,7 @@ export type DeleteOutboxRow = Readonly<Record<never, never>>;
 export const deleteOutbox: Statement<DeleteOutboxParams, DeleteOutboxRow> = {
   name: "deleteOutbox",
   params: ["outbox_ids"],
-  text: "with sent as (\n  delete from outbox where outbox_id = any ($1::bigint[])\n)\ndelete from outbox_tries where outbox_id = any ($1::bigint[]) and not failed",
+  text: "with sent as (\n  delete from outbox where outbox_id = any ($1::bigint[])\n)\ndelete from outbox_tries where outbox_id = any ($1::bigint[])",
 };
 
 export interface KeepOfOutboxParams {
