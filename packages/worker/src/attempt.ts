@@ -14,7 +14,7 @@ import {
   TraceError,
   toErrorRecord,
 } from "@trace/contracts";
-import { backoffMs, type Clock, type Log, type ObjectStore } from "@trace/kit";
+import { backoffMs, type Clock, type Log, type ObjectStore, type RacePoints } from "@trace/kit";
 import { isCode, type TaskApi } from "./api.ts";
 import { AttemptLog } from "./attempt-log.ts";
 import type { Completer } from "./completer.ts";
@@ -38,6 +38,7 @@ export interface AttemptParts {
   readonly timers: Timers;
   readonly log: Log;
   readonly metrics: WorkerMetrics;
+  readonly race: RacePoints;
 }
 
 export class Attempt implements LeaseHolder {
@@ -90,6 +91,9 @@ export class Attempt implements LeaseHolder {
         return;
       }
       await this.#taskLog.close();
+      // What the attempt staged is stored; nobody was told.
+      const paused = this.#parts.race.reach("attempt:ended");
+      if (paused) await paused;
       if (result === undefined) this.#abandoned();
       else await this.#complete(result);
     } catch (error) {

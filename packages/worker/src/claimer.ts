@@ -4,7 +4,7 @@
  * one is on its way go together in the next one.
  */
 import { batchItemsMax, type ClaimedTask, claimedTasks } from "@trace/contracts";
-import { backoffMs, type Log, type Random, TestSignal } from "@trace/kit";
+import { backoffMs, type Log, type RacePoints, type Random, TestSignal } from "@trace/kit";
 import { isCode, mayHaveTakenEffect, type WorkerApi } from "./api.ts";
 import { retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
@@ -34,6 +34,7 @@ export interface ClaimerParts {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: WorkerMetrics;
+  readonly race: RacePoints;
   readonly start: StartTask;
 }
 
@@ -93,6 +94,8 @@ export class Claimer {
     try {
       const body = { session_id: session.id, queue, task_ids: taskIds.slice(0, batchItemsMax), max };
       const answer = await api.claim({ body }, { signal: session.signal });
+      const paused = this.#parts.race.reach("claim:answered");
+      if (paused) await paused;
       const tasks = claimedTasks(answer);
       metrics.claims.inc({ result: tasks.length === 0 ? "empty" : "tasks" });
       const claimed = await this.#take(tasks, answer.more, session, claimSentAtMs);

@@ -1,4 +1,5 @@
 import { TraceError } from "@trace/contracts";
+import { TestRace } from "@trace/kit";
 import { afterEach, describe, expect, it } from "vitest";
 import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
 import { recordingLog } from "./testing/recording-log.ts";
@@ -273,6 +274,23 @@ describe("claiming tasks", () => {
     expect(queue.received.map((message) => message.receipt)).not.toContain(receipt);
     running.end();
     await queue.journal.until("the next message", () => queue.deleted.includes(receipt));
+  });
+
+  it("starts nothing of a claim whose session ended before it could", async () => {
+    const race = new TestRace();
+    const { dispatcher, operator, worker } = await start({ deps: { race } });
+    const paused = race.pauseAt("claim:answered");
+    const { ids } = bench.wake([noopJob()]);
+    await paused.reached;
+    const opened = worker.sessions.opened.next(10_000);
+    worker.sessions.current?.end(new TraceError("TR-3002", { detail: "the session is over" }));
+    await opened;
+    paused.resume();
+    await bench.passUntil("the task again", () => operator.started.length > 0);
+    expect(operator.started[0]?.context.task.lease_no).toBe(2);
+    (await operator.nth(0)).end();
+    await dispatcher.until("the task", () => dispatcher.completed.has(ids[0] ?? ""));
+    expect(operator.started).toHaveLength(1);
   });
 
   it("retires its session when a claim's answer is lost, so that the unknown leases are requeued", async () => {

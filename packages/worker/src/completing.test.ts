@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type CompletionAnswer, TraceError, toErrorRecord } from "@trace/contracts";
+import { TestRace } from "@trace/kit";
 import { afterEach, describe, expect, it } from "vitest";
 import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
 import { recordingLog } from "./testing/recording-log.ts";
@@ -95,6 +96,21 @@ describe("completing attempts", () => {
     });
     expect(dispatcher.calls).toHaveLength(2);
     expect(bench.store.text(`trace-scratch/logs/${ids[0]}/1.jsonl`)).toContain("TR-4002: refused with TR-4002");
+  });
+
+  it("says nothing for an attempt that lost its lease between its end and its completion", async () => {
+    const race = new TestRace();
+    const { dispatcher, operator } = await start({ deps: { race } });
+    const { ids } = bench.wake([noopJob()]);
+    const running = await operator.nth(0);
+    const paused = race.pauseAt("attempt:ended");
+    running.end();
+    await paused.reached;
+    dispatcher.cancel(ids[0] ?? "");
+    await bench.pass(1);
+    paused.resume();
+    await step("the end of the attempt", () => bench.worker.slots.used === 0);
+    expect(dispatcher.calls).toEqual([]);
   });
 
   it("says no more for an attempt that is stale", async () => {

@@ -12,8 +12,10 @@ import {
   type Log,
   MessageQueue,
   Metrics,
+  noRace,
   ObjectStore,
   OpsServer,
+  type RacePoints,
   type Random,
   SecretFile,
   type Service,
@@ -51,6 +53,8 @@ export interface WorkerDeps {
   readonly duck?: (OperatorServices["duck"] & Service) | undefined;
   readonly get?: OperatorServices["get"] | undefined;
   readonly operators?: AttemptParts["operators"] | undefined;
+  /** `claim:answered`: before what a claim brought is started. `attempt:ended`: before the end of an attempt is told. */
+  readonly race?: RacePoints | undefined;
 }
 
 /** The token of the file's first line; after a refusal, the first line that was not the one refused. */
@@ -94,6 +98,7 @@ export class Worker implements Service {
   constructor(config: WorkerConfig, deps: WorkerDeps) {
     const log = deps.log;
     const timers = deps.timers ?? systemTimers;
+    const race = deps.race ?? noRace;
     const random = deps.random ?? systemRandom;
     this.#config = config;
     this.#log = log;
@@ -143,6 +148,7 @@ export class Worker implements Service {
       timers,
       log,
       metrics,
+      race,
     };
     const { sessions, slots } = this;
     const start: ConstructorParameters<typeof Claimer>[0]["start"] = (task, session, claimSentAtMs) => {
@@ -150,7 +156,7 @@ export class Worker implements Service {
       this.#attempts.add(attempt);
       return attempt.run().finally(() => this.#attempts.delete(attempt));
     };
-    this.claimer = new Claimer({ ...common, sessions, slots, queue: config.queue, metrics, start });
+    this.claimer = new Claimer({ ...common, sessions, slots, queue: config.queue, metrics, race, start });
     this.poller = new Poller({ claimer: this.claimer, sessions, slots, timers, random, log });
     const queueName = `trace-${config.queue}`;
     this.held = new HeldMessages({ queue, queueName, timers, log, metrics });
