@@ -60,7 +60,15 @@ function latecomers(options: Latecomers): Promise<Judged> {
   };
   return Work.with(system, async (work) => {
     const { stack, stage, tally, random } = work;
-    const chaos = new Chaos({ stack, stage, random: random.fork("chaos"), tally, only: stories, haste: 4 });
+    const chaos = new Chaos({
+      stack,
+      stage,
+      random: random.fork("chaos"),
+      tally,
+      attempts: Number.MAX_SAFE_INTEGER,
+      only: stories,
+      haste: 12,
+    });
     chaos.start({});
     while (tally.get("late calls") < fenceLateMin && work.seconds * 1_000 < fenceMsMax) await pause(lookEveryMs);
     await chaos.stop();

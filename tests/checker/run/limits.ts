@@ -12,24 +12,24 @@ export const faultTimesMin = 20;
 export const sqsRefusalMs = 60_000;
 
 /** Time to live of worker sessions, milliseconds: short, so that many expire. */
-export const sessionTtlMs = 2_500;
+export const sessionTtlMs = 3_000;
 export const dispatchers = 3;
-export const workers = 4;
-/** Attempts that a worker runs at once: as many as its configuration takes. */
-export const workerSlots = 256;
+export const workers = 5;
+/** Attempts that a worker runs at once: hundreds are lost with one that is killed, and none starves its own heartbeat. */
+export const workerSlots = 128;
 /** Jobs with one output each: of each of them one task is live at a time. */
 export const datasetJobs = 96;
 
 /** Tasks that write nothing and are not over are kept at about this number by the producer. */
 export const backlogTasks = 1_500;
 /** Of them, at most this many are created for each task that writes a dataset. */
-export const plainPerDataset = 1.8;
+export const plainPerDataset = 1.75;
 /** A dataset job whose task has not been heard of for this long is asked about, milliseconds. */
 export const datasetSilenceMs = 4_000;
 /** Tasks created in one call. */
 export const createItemsMax = 500;
 /** The producer looks this often, milliseconds. */
-export const produceEveryMs = 50;
+export const produceEveryMs = 100;
 /** The database is asked this often how many tasks are not over, milliseconds. */
 export const gaugeEveryMs = 1_000;
 /** The progress of a run is told this often, milliseconds. */

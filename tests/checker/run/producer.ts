@@ -50,10 +50,8 @@ export class Producer implements Service {
     this.#options = options;
     this.#random = options.random.fork("producer");
     for (let index = 0; index < datasetJobs; index += 1) this.#idle.add(datasetJob(index));
-    options.ledger.onDatasetOver = (job) => {
-      this.#idle.add(job);
-      this.#loops[1]?.nudge();
-    };
+    // Not created at once: those of a moment together cost one call, one wake-up and one claim.
+    options.ledger.onDatasetOver = (job) => void this.#idle.add(job);
     const loop = (name: string, pass: () => Promise<void>) =>
       new Loop({
         name,
@@ -79,7 +77,7 @@ export class Producer implements Service {
     const { gauge, ledger } = this.#options;
     const room = Math.min(
       backlogTasks - gauge.openPlain,
-      Math.round(ledger.created.dataset * plainPerDataset) + createItemsMax - ledger.created.plain,
+      Math.round(ledger.created.dataset * plainPerDataset) - ledger.created.plain,
     );
     const count = Math.min(createItemsMax, room);
     if (count < createItemsMax / 10) return;

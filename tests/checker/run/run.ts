@@ -52,7 +52,7 @@ async function hurt(options: RunOptions, work: Work): Promise<RunResult> {
   const scale = Math.min(1, options.attempts / attemptsDefault);
   const timesMin = Math.max(1, Math.ceil(faultTimesMin * scale));
   const refusalMs = Math.round(sqsRefusalMs * scale);
-  const chaos = new Chaos({ stack, stage, random: random.fork("chaos"), tally });
+  const chaos = new Chaos({ stack, stage, random: random.fork("chaos"), tally, attempts: options.attempts });
   const faults = () => faultCounts(stack, tally);
   const rare = () => (ledger.leases < options.attempts ? [] : rareOf(faults(), timesMin));
   const tell = setInterval(() => {
