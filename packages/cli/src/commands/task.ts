@@ -27,6 +27,7 @@ export function registerTask(program: Command, cliOf: CliOf): void {
   const task = program
     .command("task")
     .summary("list, show, watch and create tasks; cancel, retry and replay them; read their logs")
+    .helpCommand(false)
     .description("Looks at tasks, what runs, what failed and why, and does something about it.");
   task.addHelpText(
     "after",

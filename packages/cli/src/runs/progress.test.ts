@@ -21,13 +21,16 @@ test("the speed is what was done between the reports, and what is left follows",
   const meter = meterOf([0, rows(0, 1_000)], [1_000, rows(200, 1_000)], [2_000, rows(400, 1_000)]);
   expect(meter.perSecond).toBe(200);
   expect(meter.leftMs(2_000)).toBe(3_000);
-  expect(paceText(meter, "rows", 2_000)).toBe("200 rows/s, 3.0 s left");
+  expect(paceText(meter, "rows", 2_000)).toBe("200 rows/s, 3 s left");
 });
 
 test("between two reports the time that is left runs down, and never below nothing", () => {
   const meter = meterOf([0, rows(0, 1_000)], [1_000, rows(500, 1_000)]);
   expect(meter.leftMs(1_400)).toBe(600);
   expect(meter.leftMs(9_000)).toBe(0);
+  expect(paceText(meter, "rows", 9_000)).toBe("500 rows/s");
+  const long = meterOf([0, rows(0, 1_000)], [1_000, rows(10, 1_000)]);
+  expect(paceText(long, "rows", 1_000)).toBe("10 rows/s, 1 min 39 s left");
 });
 
 test("one report has no speed, and neither has the same one again", () => {
@@ -61,9 +64,9 @@ test("a speed is that of the last minute, but for reports that are rarer", () =>
 
 test("bytes are told as sizes, milliseconds have no speed worth telling", () => {
   const bytes = (done: number): Progress => ({ message: "x", done, total: 168_422_000, unit: "bytes" });
-  expect(paceText(meterOf([0, bytes(0)], [10_000, bytes(84_211_000)]), "bytes", 10_000)).toBe("8.4 MB/s, 10.0 s left");
+  expect(paceText(meterOf([0, bytes(0)], [10_000, bytes(84_211_000)]), "bytes", 10_000)).toBe("8.4 MB/s, 10 s left");
   const ms = (done: number): Progress => ({ message: "x", done, total: 10_000, unit: "ms" });
-  expect(paceText(meterOf([0, ms(0)], [1_000, ms(1_000)]), "ms", 1_000)).toBe("9.0 s left");
+  expect(paceText(meterOf([0, ms(0)], [1_000, ms(1_000)]), "ms", 1_000)).toBe("9 s left");
 });
 
 test("whatever is reported, a speed is never negative and reports are not gathered for ever", () => {

@@ -70,8 +70,9 @@ export function paceText(meter: ProgressMeter, unit: Progress["unit"], nowMs: nu
   const speed = meter.perSecond;
   // Milliseconds a second say nothing.
   const parts = speed === undefined || unit === "ms" ? [] : [`${amount(rounded(speed), unit)}/s`];
-  const leftMs = meter.leftMs(nowMs);
-  if (leftMs !== undefined) parts.push(`${duration(Math.round(leftMs / 1_000) * 1_000)} left`);
+  // A guess of less than a second is none, and one in tenths of a second pretends to more than it knows.
+  const leftSeconds = Math.round((meter.leftMs(nowMs) ?? 0) / 1_000);
+  if (leftSeconds > 0) parts.push(`${leftSeconds < 60 ? `${leftSeconds} s` : duration(leftSeconds * 1_000)} left`);
   return parts.join(", ");
 }
 

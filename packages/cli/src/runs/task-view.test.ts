@@ -16,7 +16,7 @@ const view: TaskViewOptions = { nowMs: sampleNowMs, width: 100, tick: 0, palette
 test("a running task shows its worker, how far it is, how fast, and what is left", () => {
   expect(taskLines(sampleTask({ attempt: 2 }), view)).toEqual([
     "⠋  quakes.ingest_quakes  running  2.0 s, attempt 2, on worker-1",
-    "   ████████████████░░░░░░░░  reading, 1,200 of 1,707 rows (70 %), 400 rows/s, 1.0 s left",
+    "   ████████████████░░░░░░░░  reading, 1,200 of 1,707 rows (70 %), 400 rows/s, 1 s left",
   ]);
 });
 
