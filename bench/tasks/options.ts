@@ -28,8 +28,6 @@ export interface TasksOptions {
   readonly soakRate: number;
   /** Waits at most this long for a quiet machine before a round. */
   readonly patienceMs: number;
-  /** Takes precedence over the rest of the machine while it is timed. */
-  readonly greedy: boolean;
   readonly json: boolean;
 }
 
@@ -41,7 +39,6 @@ export const usage = `npm run bench -- tasks [options]
   --finished N             finished tasks beside which 'finished' measures; default ${finishedTasksDefault}
   --minutes N, --rate N    of 'soak': how long, and tasks a second; default ${soakDefault.minutes} and ${soakDefault.rate}
   --patience N             seconds to wait for a quiet machine before each round; default ${gateWaitMaxMs / 1_000}
-  --greedy                 take precedence over others during timed parts; needs root
   --json                   one JSON document instead of lines (npm run --silent bench -- tasks --json)`;
 
 /** Throws with the usage on anything that it does not know. */
@@ -60,7 +57,6 @@ export function readOptions(args: readonly string[]): TasksOptions {
         minutes: text,
         rate: text,
         patience: text,
-        greedy: { type: "boolean" },
         json: { type: "boolean" },
       },
     }));
@@ -94,7 +90,6 @@ export function readOptions(args: readonly string[]): TasksOptions {
     soakMinutes: number("minutes") ?? soakDefault.minutes,
     soakRate: number("rate") ?? soakDefault.rate,
     patienceMs: (number("patience") ?? gateWaitMaxMs / 1_000) * 1_000,
-    greedy: values.greedy === true,
     json: values.json === true,
   };
 }

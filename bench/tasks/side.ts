@@ -2,7 +2,6 @@
 import type { Database } from "@trace/kit";
 import type { Child } from "../harness/child.ts";
 import { cpuSeconds, foreignCores, sampleCpu } from "../harness/cpu.ts";
-import { beGreedy } from "../harness/greed.ts";
 import type { BenchPostgres } from "../harness/postgres.ts";
 import { until } from "../harness/until.ts";
 import { drainMaxMs, filling, stepMaxMs } from "./limits.ts";
@@ -85,15 +84,13 @@ export interface Cost {
 }
 
 /** Begins a timed part; `end` answers with what it cost. Looking at the processors is the last and the first thing done. */
-export async function timed(side: Side, postgres: BenchPostgres, greedy: boolean): Promise<{ end(): Promise<Cost> }> {
+export async function timed(side: Side, postgres: BenchPostgres): Promise<{ end(): Promise<Cost> }> {
   const walBytes = await postgres.walBytes();
   const wakeupsSent = await side.wakeupsSent();
-  const greed = greedy ? beGreedy() : undefined;
   const before = sampleCpu();
   return {
     end: async () => {
       const after = sampleCpu();
-      greed?.end();
       const used = (pid: number) => cpuSeconds(before, after, pid);
       const sent = await side.wakeupsSent();
       return {

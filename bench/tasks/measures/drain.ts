@@ -28,7 +28,6 @@ export interface DrainHow {
   readonly tasks: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
-  readonly greedy: boolean;
   /** Begun when the queue is full, and ended when it is empty. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -45,7 +44,7 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
   const end = await how.during?.();
-  const clock = await timed(side, postgres, how.greedy);
+  const clock = await timed(side, postgres);
   const reached = side.worker.next("reached");
   await startWork(side, tasks);
   await reached;

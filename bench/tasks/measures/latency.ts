@@ -23,7 +23,6 @@ export interface LatencyHow {
   readonly ms: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
-  readonly greedy: boolean;
 }
 
 /** One round of a side whose processes run. */
@@ -35,7 +34,7 @@ export async function latencyRound(side: Side, postgres: BenchPostgres, how: Lat
   const tasks = Math.round((latencyRate * how.ms) / 1_000);
   await startWork(side, tasks, true);
   const wakeupsBefore = await untilQuiet(side);
-  const clock = await timed(side, postgres, how.greedy);
+  const clock = await timed(side, postgres);
   const order = { kind: "produce", tasks, batch: 1, lanes: 1, outstandingMax: null, rate: latencyRate } as const;
   await side.producer.ask(order, "produced");
   const latencies: number[] = [];

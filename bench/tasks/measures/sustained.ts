@@ -23,7 +23,6 @@ export interface SustainedHow {
   readonly ms: number;
   readonly warmupTasks: number;
   readonly patienceMs: number;
-  readonly greedy: boolean;
   /** Begun before the first task, and ended when all are done. */
   readonly during?: () => Promise<() => Promise<void>>;
 }
@@ -46,7 +45,7 @@ export async function sustainedRound(side: Side, postgres: BenchPostgres, how: S
   );
   produced.catch(() => undefined); // Awaited below; what fails meanwhile is thrown there.
   await pause(warmupMs);
-  const clock = await timed(side, postgres, how.greedy);
+  const clock = await timed(side, postgres);
   const first = await workCounts(side);
   await pause(ms);
   const last = await workCounts(side);
