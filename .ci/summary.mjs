@@ -1,6 +1,8 @@
 // Adds up what .ci/run ran, prints `N passed, N failed, N skipped`, and exits 1 when anything failed or nothing ran.
 //
-//   node .ci/summary.mjs <vitest's JSON report> <its exit code> <report of the checks> <its exit code>
+//   node .ci/summary.mjs <vitest's JSON report> <its exit code> [<report of other checks> <its exit code>]...
+//
+// The others write {"passed": n, "failed": n}: format and types, the model, the checker.
 //
 // Plain JavaScript for Node 20. A report that is missing is a failure: a run that died says nothing, and nothing is no success.
 import { readFileSync } from "node:fs";
@@ -32,10 +34,15 @@ function withExit(counts, exitCode) {
   return exitCode !== "0" && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
-const [testsPath, testsExit, checkPath, checkExit] = process.argv.slice(2);
+const [testsPath, testsExit, ...others] = process.argv.slice(2);
 const tests = withExit(ofTests(readReport(testsPath)), testsExit);
-const check = withExit({ passed: 0, failed: 0, ...readReport(checkPath) }, checkExit);
+const checks = [];
+for (let at = 0; at < others.length; at += 2) {
+  checks.push(withExit({ passed: 0, failed: 0, ...readReport(others[at]) }, others[at + 1]));
+}
 
-const failed = tests.failed + check.failed;
-process.stdout.write(`${tests.passed + check.passed} passed, ${failed} failed, ${tests.skipped} skipped\n`);
-process.exitCode = failed > 0 || tests.passed === 0 || check.passed === 0 ? 1 : 0;
+const passed = checks.reduce((sum, check) => sum + check.passed, tests.passed);
+const failed = checks.reduce((sum, check) => sum + check.failed, tests.failed);
+process.stdout.write(`${passed} passed, ${failed} failed, ${tests.skipped} skipped\n`);
+const nothingRan = [tests, ...checks].some((one) => one.passed === 0) || checks.length === 0;
+process.exitCode = failed > 0 || nothingRan ? 1 : 0;

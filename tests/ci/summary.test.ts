@@ -12,20 +12,29 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const goodTests = { numPassedTests: 7, numFailedTests: 0, numPendingTests: 2, numTodoTests: 1, testResults: [] };
 const goodCheck = { passed: 3, failed: 0 };
 
-function summary(tests: unknown, testsExit: number, check: unknown, checkExit: number) {
-  const paths = [tests, check].map((report, index) => {
-    const path = join(folder, `${index}.json`);
+/** Reports, each with the exit code of what wrote it: the tests first. */
+function summary(...runs: readonly unknown[]) {
+  const args = runs.map((value, at) => {
+    if (at % 2 === 1) return String(value);
+    const path = join(folder, `${at}.json`);
     rmSync(path, { force: true });
-    if (report !== undefined) writeFileSync(path, JSON.stringify(report));
+    if (value !== undefined) writeFileSync(path, JSON.stringify(value));
     return path;
   });
-  const args = [script, paths[0] ?? "", String(testsExit), paths[1] ?? "", String(checkExit)];
-  const ended = spawnSync(process.execPath, args, { encoding: "utf8" });
+  const ended = spawnSync(process.execPath, [script, ...args], { encoding: "utf8" });
   return { line: ended.stdout, exit: ended.status };
 }
 
 test("a good run adds tests and checks and exits 0", () => {
   expect(summary(goodTests, 0, goodCheck, 0)).toEqual({ line: "10 passed, 0 failed, 3 skipped\n", exit: 0 });
+});
+
+test("every further report counts, and its failure is one", () => {
+  const more = { passed: 20, failed: 0 };
+  expect(summary(goodTests, 0, goodCheck, 0, more, 0).line).toBe("30 passed, 0 failed, 3 skipped\n");
+  const red = summary(goodTests, 0, goodCheck, 0, { passed: 19, failed: 1 }, 1);
+  expect(red).toEqual({ line: "29 passed, 1 failed, 3 skipped\n", exit: 1 });
+  expect(summary(goodTests, 0, goodCheck, 0, undefined, 0).exit).toBe(1);
 });
 
 test.each([
