@@ -109,7 +109,6 @@ export class Suite {
       ms: options.latencyMs,
       warmupTasks: options.warmupTasks,
       patienceMs: options.patienceMs,
-      greedy: options.greedy,
     };
     const contender = (name: string, side: Side, warmupTasks: number) => ({
       name,
@@ -225,7 +224,7 @@ export class Suite {
     during?: During,
   ): Contender<Speed> {
     const { options, postgres } = this.#parts;
-    const { warmupTasks, patienceMs, greedy } = options;
+    const { warmupTasks, patienceMs } = options;
     return {
       name,
       run: () =>
@@ -235,7 +234,6 @@ export class Suite {
             warmupMs: sustainedWarmupMs,
             warmupTasks,
             patienceMs,
-            greedy,
             ...(during === undefined ? {} : { during }),
           }),
         ),

@@ -12,7 +12,7 @@ import { sustainedRound } from "../../bench/tasks/measures/sustained.ts";
 import { TraceSide } from "../../bench/tasks/trace/side.ts";
 import { addFinished, relationSizes, verifyState } from "../../bench/tasks/trace/state.ts";
 
-const small = { warmupTasks: 50, patienceMs: 0, greedy: false };
+const small = { warmupTasks: 50, patienceMs: 0 };
 const steady = { ...small, batch: 10, lanes: 2, warmupMs: 50, ms: 200 };
 
 let place: Place;
