@@ -25,7 +25,7 @@ import {
   systemRandom,
 } from "@trace/kit";
 import { Attempt, type AttemptParts } from "./attempt.ts";
-import { Claimer } from "./claimer.ts";
+import { Claimer, type StartTask } from "./claimer.ts";
 import { Completer } from "./completer.ts";
 import type { WorkerConfig } from "./config.ts";
 import { HeldMessages, type WakeupQueue } from "./held.ts";
@@ -76,6 +76,13 @@ function tokenSource(path: string): (again: boolean) => Promise<string> {
   };
 }
 
+function transportsOf(config: WorkerConfig) {
+  const workerTransport = new HttpTransport({ baseUrl: config.workerApi, token: tokenSource(config.tokenFile) });
+  // Every call of the task API carries its attempt's lease token; there is none to fall back to.
+  const token = () => Promise.reject(new Error("a call of the task API has no lease token"));
+  return { workerTransport, taskTransport: new HttpTransport({ baseUrl: config.taskApi, token }) };
+}
+
 export class Worker implements Service {
   readonly sessions: SessionKeeper;
   readonly predecessors: Predecessors;
@@ -106,10 +113,7 @@ export class Worker implements Service {
     this.metrics = deps.metrics ?? new Metrics({ role: "worker" });
     const metrics = this.#counts();
 
-    const workerTransport = new HttpTransport({ baseUrl: config.workerApi, token: tokenSource(config.tokenFile) });
-    // Every call of the task API carries its attempt's lease token; there is none to fall back to.
-    const noToken = () => Promise.reject(new Error("a call of the task API has no lease token"));
-    const taskTransport = new HttpTransport({ baseUrl: config.taskApi, token: noToken });
+    const { workerTransport, taskTransport } = transportsOf(config);
     const api = createClient(workerRoutes, workerTransport.send);
     const taskApi = createClient(taskRoutes, taskTransport.send);
     const objectStore = deps.objectStore ?? new ObjectStore(config.s3);
@@ -125,20 +129,11 @@ export class Worker implements Service {
     this.sessions = new SessionKeeper({ ...common, metrics }, identity, kept, () => this.poller.nudge());
     this.predecessors = new Predecessors({ ...common, kept, left: () => workplace.leftSessions });
     this.completer = new Completer(common);
-    const services: OperatorServices = {
-      objectStore,
-      duck,
-      get: deps.get ?? guardedGet,
-      guardAllow: config.guardAllow,
-      fileRoots: config.fileRoots,
-      sourceBytesMax: config.sourceBytesMax,
-      inputsBytesMax: config.inputsBytesMax,
-      timers,
-      random,
-    };
+    const { fileRoots, guardAllow, inputsBytesMax, sourceBytesMax } = config;
+    const bounds = { fileRoots, guardAllow, inputsBytesMax, sourceBytesMax };
     const attemptParts: AttemptParts = {
       operators: deps.operators ?? operators,
-      services,
+      services: { ...bounds, objectStore, duck, get: deps.get ?? guardedGet, timers, random },
       taskApi,
       completer: this.completer,
       workplace,
@@ -151,11 +146,7 @@ export class Worker implements Service {
       race,
     };
     const { sessions, slots } = this;
-    const start: ConstructorParameters<typeof Claimer>[0]["start"] = (task, session, claimSentAtMs) => {
-      const attempt = new Attempt(attemptParts, task, session, claimSentAtMs);
-      this.#attempts.add(attempt);
-      return attempt.run().finally(() => this.#attempts.delete(attempt));
-    };
+    const start: StartTask = (...claim) => this.#run(new Attempt(attemptParts, ...claim));
     this.claimer = new Claimer({ ...common, sessions, slots, queue: config.queue, metrics, race, start });
     this.poller = new Poller({ claimer: this.claimer, sessions, slots, timers, random, log });
     const queueName = `trace-${config.queue}`;
@@ -172,6 +163,11 @@ export class Worker implements Service {
       ready: async () => this.sessions.ready(),
     });
     this.#below = [this.#ops, workerTransport, taskTransport, objectStore, queue, workplace, duck];
+  }
+
+  #run(attempt: Attempt): Promise<void> {
+    this.#attempts.add(attempt);
+    return attempt.run().finally(() => this.#attempts.delete(attempt));
   }
 
   /** Port of /metrics, /healthz and /readyz; known after `start`. */
