@@ -99,7 +99,8 @@ create table outcomes (
 create index outcomes_unfinished on outcomes (state, task_id) where state <> 'completed';
 
 -- Makes the partitions that the numbers in use need, and `ahead` more of each. Returns how many it made. Takes no lock that
--- readers or writers of the tables wait for (CREATE TABLE ... PARTITION OF: SHARE UPDATE EXCLUSIVE on the parent).
+-- readers or writers of the tables wait for: ATTACH PARTITION locks the parent in SHARE UPDATE EXCLUSIVE mode, where CREATE
+-- TABLE ... PARTITION OF would lock them all out, and itself behind the longest transaction there is.
 create function add_history_partitions(ahead int) returns int language plpgsql as $$
 declare
   partition_rows constant bigint := 4000000;
@@ -115,7 +116,8 @@ begin
     for n in 0 .. used / partition_rows + ahead loop
       part := format('%s_%s', parent, lpad(n::text, 6, '0'));
       continue when to_regclass(part) is not null;
-      execute format('create table %I partition of %I for values from (%s) to (%s)', part, parent, n * partition_rows, (n + 1) * partition_rows);
+      execute format('create table %I (like %I including all)', part, parent);
+      execute format('alter table %I attach partition %I for values from (%s) to (%s)', parent, part, n * partition_rows, (n + 1) * partition_rows);
       made := made + 1;
     end loop;
   end loop;
