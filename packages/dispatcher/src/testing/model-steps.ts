@@ -53,9 +53,14 @@ function step(name: string, check: (model: Model) => boolean, run: (model: Model
     check,
     run: async (model, real) => {
       model.tick();
-      await run(model, real);
-      model.settle();
-      real.outbox = await agree(real.world.db, model, real.outbox);
+      try {
+        await run(model, real);
+        model.settle();
+        real.outbox = await agree(real.world.db, model, real.outbox);
+      } catch (cause) {
+        // What comes after it in the sequence was not made any more.
+        throw new Error(`after ${name}, call ${model.now} of this life`, { cause });
+      }
     },
     toString: () => name,
     [fc.toStringMethod]: () => name,
