@@ -1,9 +1,17 @@
 /** Streams of a listener: what refuses them, what ends them, and that neither a reader nor a handler can hold anything up. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { createClient, defineRoutes, problemSchema, type RouteEvent, TraceError } from "@trace/contracts";
+import {
+  createClient,
+  defineRoutes,
+  problemSchema,
+  progressSchema,
+  type RouteEvent,
+  TraceError,
+  userRoutes,
+  watchEndSchema,
+} from "@trace/contracts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { z } from "zod";
 import { createLog } from "../log.ts";
 import { HttpTransport } from "./client.ts";
 import { Listener, type ListenerOptions } from "./server.ts";
@@ -12,19 +20,19 @@ import type { StreamContext } from "./stream.ts";
 const routes = defineRoutes({
   ticks: {
     method: "GET",
-    path: "/v1/ticks/:name",
+    path: "/v1/ticks/:dag",
     auth: "user",
     summary: "x",
-    params: z.object({ name: z.string().max(5) }),
-    events: { tick: z.object({ n: z.int(), fill: z.string().optional() }), end: z.object({ sum: z.int() }) },
+    params: userRoutes.run.params,
+    events: { tick: progressSchema, end: watchEndSchema },
     errors: [],
   },
 });
 type Tick = RouteEvent<(typeof routes)["ticks"]>;
 type Options = Partial<ListenerOptions<typeof routes, true>>;
 
-const tick = (n: number, fill?: string): Tick => ({ event: "tick", data: { n, fill }, id: String(n) });
-const end: Tick = { event: "end", data: { sum: 3 } };
+const tick = (n: number, fill = ""): Tick => ({ event: "tick", data: { message: fill, done: n }, id: String(n) });
+const end: Tick = { event: "end", data: { state: "completed" } };
 
 let lines: string[];
 let listener: Listener<typeof routes, true>;
@@ -42,7 +50,7 @@ async function listen(options: Options = {}): Promise<void> {
     routes,
     handlers: {
       ticks: ({ params }, _, stream) => {
-        calls.push({ name: params.name, lastEventId: stream.lastEventId, signal: stream.signal });
+        calls.push({ name: params.dag, lastEventId: stream.lastEventId, signal: stream.signal });
         return events(stream);
       },
     },
@@ -57,7 +65,7 @@ async function listen(options: Options = {}): Promise<void> {
 
 function ticks(signal?: AbortSignal) {
   if (transport === undefined) throw new Error("not listening");
-  return createClient(routes, transport.send, transport.stream).ticks({ params: { name: "a" } }, { signal });
+  return createClient(routes, transport.send, transport.stream).ticks({ params: { dag: "a" } }, { signal });
 }
 
 /** A reader of one's own: what it gets, and whether it reads at all. */
@@ -145,14 +153,14 @@ test("a stream says what it is, and that nobody may keep it or hold it back", as
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store, no-transform",
   });
-  expect(await answer.text()).toBe('event: end\ndata: {"sum":3}\n\n');
+  expect(await answer.text()).toBe('event: end\ndata: {"state":"completed"}\n\n');
 });
 
 test("what a call would be refused for refuses a stream, with its status and before the handler", async () => {
   await listen();
   const wrong = await call("/v1/ticks/a", { headers: { authorization: "Bearer wrong" } });
   expect([wrong.status, await codeOf(wrong)]).toEqual([401, "TR-1003"]);
-  const misfit = await call("/v1/ticks/toolong");
+  const misfit = await call("/v1/ticks/No-Name");
   expect([misfit.status, await codeOf(misfit)]).toEqual([400, "TR-1002"]);
   const foreign = await call("/v1/ticks/a", { headers: { origin: "https://evil.example" } });
   expect([foreign.status, await codeOf(foreign)]).toEqual([403, "TR-1004"]);
@@ -370,7 +378,7 @@ test("what a listener tells of a stream is how long its first event took, once",
   expect(seen).toEqual([{ route: "ticks", status: 200 }]);
   socket.destroy();
   await noneOpen();
-  await call("/v1/ticks/toolong");
+  await call("/v1/ticks/No-Name");
   expect(seen).toEqual([
     { route: "ticks", status: 200 },
     { route: "ticks", status: 400 },

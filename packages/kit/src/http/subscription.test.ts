@@ -1,8 +1,14 @@
 /** The reader's side of a stream, against a server that breaks off in every way there is. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createClient, defineRoutes, type StreamOptions, TraceError } from "@trace/contracts";
+import {
+  createClient,
+  defineRoutes,
+  progressSchema,
+  type StreamOptions,
+  TraceError,
+  watchEndSchema,
+} from "@trace/contracts";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { z } from "zod";
 import { refusedTriesMax, streamRetriesMax } from "../limits.ts";
 import { HttpTransport } from "./client.ts";
 import { beatText, eventText } from "./sse.ts";
@@ -13,7 +19,7 @@ const routes = defineRoutes({
     path: "/v1/ticks",
     auth: "user",
     summary: "x",
-    events: { tick: z.object({ n: z.int() }), end: z.object({}) },
+    events: { tick: progressSchema, end: watchEndSchema },
     errors: [],
   },
 });
@@ -26,8 +32,8 @@ let connections: Serve[];
 let seen: { token: string | undefined; lastEventId: string | undefined }[];
 let pauses: number[];
 
-const tickText = (n: number) => eventText({ event: "tick", data: { n }, id: `id${n}` });
-const endText = eventText({ event: "end", data: {}, id: "z" });
+const tickText = (n: number) => eventText({ event: "tick", data: { message: "", done: n }, id: `id${n}` });
+const endText = eventText({ event: "end", data: { state: "completed" }, id: "z" });
 const problemBody = (code: string, status: number) => ({
   code,
   detail: `told ${code}`,
@@ -92,10 +98,10 @@ const ticks = (options: StreamOptions = {}) =>
   createClient(routes, transport.send, transport.stream).ticks({}, options);
 
 /** The numbers that came, and the error they ended with. */
-async function read(options: StreamOptions = {}): Promise<{ got: (number | "end")[]; error: unknown }> {
-  const got: (number | "end")[] = [];
+async function read(options: StreamOptions = {}): Promise<{ got: (number | undefined | "end")[]; error: unknown }> {
+  const got: (number | undefined | "end")[] = [];
   try {
-    for await (const event of ticks(options)) got.push(event.event === "tick" ? event.data.n : "end");
+    for await (const event of ticks(options)) got.push(event.event === "tick" ? event.data.done : "end");
     return { got, error: undefined };
   } catch (error) {
     return { got, error };
@@ -203,7 +209,7 @@ test("a refused token is read anew once", async () => {
 test("an event of a later version is passed over; one that does not fit is TR-1010", async () => {
   connections = [streaming(eventText({ event: "hasOwnProperty", data: 1 }), tickText(1), endText)];
   expect((await read()).got).toEqual([1, "end"]);
-  connections = [streaming('event: tick\ndata: {"n":"one"}\n\n', endText)];
+  connections = [streaming('event: tick\ndata: {"message":"","done":"one"}\n\n', endText)];
   expect((await read()).error).toMatchObject({ code: "TR-1010" });
   connections = [streaming("event: tick\ndata: {\n\n", endText)];
   expect((await read()).error).toMatchObject({ code: "TR-1010" });
