@@ -29,7 +29,7 @@ import {
 const searchesInFlight = 2;
 /** Of one search. */
 const limits = {
-  usual: { memoryMaxMb: 1_500, searchMaxMs: 300_000, hashBits: 23 },
+  usual: { memoryMaxMb: 1_500, searchMaxMs: 600_000, hashBits: 23 },
   deep: { memoryMaxMb: 8_000, searchMaxMs: 3_600_000, hashBits: 26 },
 };
 /** Steps on a path; the longest is known to be a hundredth of it. */
