@@ -50,8 +50,11 @@ async function insertToStartMs(taskId: string): Promise<number> {
   return row.ms;
 }
 
-/** Inserts tasks one by one, each when the one before is over, and expects that messages brought them. */
-async function expectWoken(insert: () => Promise<string>): Promise<number[]> {
+/**
+ * Inserts tasks one by one, each when the one before is over, and expects that messages brought them, all but `missedMax`
+ * that the worker found by asking for the next.
+ */
+async function expectWoken(insert: () => Promise<string>, missedMax: number): Promise<number[]> {
   const before = await wakeups();
   const tookMs: number[] = [];
   for (let count = 0; count < inserts; count += 1) {
@@ -69,7 +72,7 @@ async function expectWoken(insert: () => Promise<string>): Promise<number[]> {
   );
   expect(received - before.received).toBeGreaterThanOrEqual(inserts);
   // A message is held only when the claim that it caused brought its task.
-  expect(held - before.held).toBeGreaterThanOrEqual(inserts - 1);
+  expect(held - before.held).toBeGreaterThanOrEqual(inserts - missedMax);
   expect(Math.max(...tookMs)).toBeLessThan(startMsMax);
   return tookMs;
 }
@@ -81,7 +84,7 @@ function tell(what: string, ms: readonly number[]): void {
 test("a task created through the API wakes the worker by a message", async () => {
   tell(
     "insert to start, API",
-    await expectWoken(async () => (await createWork(running.access, "nothing", 1))[0] ?? ""),
+    await expectWoken(async () => (await createWork(running.access, "nothing", 1))[0] ?? "", 1),
   );
 });
 
@@ -110,7 +113,9 @@ test("a task that another program inserts in Postgres state wakes the worker by 
     await access.db.query(createTasks, { tasks: JSON.stringify([row]) });
     return id;
   };
-  tell("insert to start, SQL", await expectWoken(insert));
+  // Rows of another program wait for the outbox loop, half a second. The worker may ask twice meanwhile; each time it finds
+  // one, and the next by the message of that one.
+  tell("insert to start, SQL", await expectWoken(insert, 4));
 });
 
 /** Fills every slot with a download that stands still, so that the worker takes nothing else; answers with their tasks. */
