@@ -22,27 +22,30 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
 -- notnull: lease_nos
 -- The fence and the end of attempts that succeeded and have neither output nor slot, in one statement: locked and judged as
 -- by lockLeases, and of what is live and plain the lease goes, history and outcome stay. The others are left alone: the
--- caller looks at them one by one.
+-- caller looks at them one by one. The rows go by their key: a lease that was changed since this statement began (its
+-- progress) has a newer version, which only a look-up by key follows to. What stays is drawn from what went.
 with held as materialized (
-  select ctid as place, * from leases where token = any ($1::bytea[]) order by token for update
+  select token, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
    where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
-  select h.place, h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.claimed_at, s.worker
+  select h.token
     from held h
     join session s on s.session_id = h.session_id
    where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
 ), ended as (
-  delete from leases where ctid = any (array(select place from judged))
+  delete from leases where token = any (array(select token from judged))
+  returning token, lease_no, task_id, session_id, attempt, failures, lease_losses, claimed_at
 ), history as (
   insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)
-  select lease_no, task_id, attempt, 'succeeded', worker, token, claimed_at from judged
+  select e.lease_no, e.task_id, e.attempt, 'succeeded', s.worker, e.token, e.claimed_at
+    from ended e join session s on s.session_id = e.session_id
 ), outcome as (
   insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no)
-  select task_id, 'completed', attempt, failures, lease_losses, lease_no from judged
+  select task_id, 'completed', attempt, failures, lease_losses, lease_no from ended
 )
-select coalesce(array_agg(lease_no), '{}') as lease_nos from judged;
+select coalesce(array_agg(lease_no), '{}') as lease_nos from ended;
 
 -- name: startAttempts
 -- params: tokens, nonces
