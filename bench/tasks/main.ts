@@ -15,7 +15,11 @@ export async function runTasks(args: readonly string[]): Promise<void> {
   const options = readOptions(args);
   const place = await openPlace();
   const parts: { postgres?: BenchPostgres; suite?: Suite } = {};
-  const end = () => endAll(place, parts);
+  let ended: Promise<void> | undefined;
+  const end = () => {
+    ended ??= endAll(place, parts);
+    return ended;
+  };
   const interrupted = () => void end().finally(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupted);
   try {

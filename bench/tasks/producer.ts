@@ -81,14 +81,22 @@ class Production {
   }
 
   async #runAtRate(rate: number): Promise<void> {
-    const calls: Promise<void>[] = [];
+    const calls = new Set<Promise<void>>();
+    let failure: { readonly error: unknown } | undefined;
     for (let dueMs = machineMs(), count = this.#next(); count > 0; count = this.#next()) {
       dueMs += (1_000 / rate) * (1 + jitter * (2 * Math.random() - 1));
       await pause(Math.max(0, dueMs - machineMs()));
       if (this.#isFull(count)) throw new Error("more tasks are outstanding than allowed: the rate is too high");
-      calls.push(this.#call(count));
+      const call = this.#call(count)
+        .catch((error: unknown) => {
+          failure ??= { error };
+          this.#stopped = true;
+        })
+        .finally(() => calls.delete(call));
+      calls.add(call);
     }
     await Promise.all(calls);
+    if (failure !== undefined) throw failure.error;
   }
 
   async #call(count: number): Promise<void> {
