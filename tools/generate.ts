@@ -10,6 +10,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { dagJsonSchema, openApiDocument } from "@trace/contracts";
 import { Database, loadMigrations, migrate, silentLog } from "@trace/kit";
+import { taskStatesPage } from "../packages/dispatcher/src/rules/machine.ts";
 import { startTestPostgres } from "../tests/setup/postgres.ts";
 import { generateStatements } from "./sqlgen.ts";
 
@@ -70,7 +71,8 @@ async function contracts(): Promise<Generated[]> {
     "packages/contracts/openapi.json": openApiDocument(manifest.version),
     "packages/contracts/dag.schema.json": dagJsonSchema(),
   };
-  return Object.entries(documents).map(([file, value]) => ({ file, text: formatted(file, value) }));
+  const pages = [{ file: "docs/task-states.md", text: taskStatesPage() }];
+  return [...Object.entries(documents).map(([file, value]) => ({ file, text: formatted(file, value) })), ...pages];
 }
 
 /** As Biome writes it, so that the check of formats needs no exception for a generated file. */

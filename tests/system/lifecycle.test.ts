@@ -29,7 +29,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-const runningAttempts = () => running.access.metric(running.access.endpoints.ops.worker, "worker_running");
+const runningAttempts = () => running.access.metric(running.access.endpoints.ops.worker ?? "", "worker_running");
 
 async function stateOf(taskId: string): Promise<string | undefined> {
   return (await fates(running.access, [taskId]))[0]?.state;
