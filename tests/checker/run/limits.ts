@@ -18,7 +18,7 @@ export const workers = 5;
 /** Attempts that a worker runs at once: hundreds are lost with one that is killed, and none starves its own heartbeat. */
 export const workerSlots = 128;
 /** Jobs with one output each: of each of them one task is live at a time. */
-export const datasetJobs = 96;
+export const datasetJobs = 192;
 
 /** Tasks that write nothing and are not over are kept at about this number by the producer. */
 export const backlogTasks = 1_500;

@@ -36,6 +36,9 @@ interface Session {
 const queue = "default";
 /** Of what puppets make for themselves: workers ask for it last. */
 const lastPriority = 50;
+/** How often the same tasks are played with in one story. */
+const lateRounds = 2;
+const backRounds = 4;
 const success = { kind: "success" as const, outputs: [] };
 /** Past the deadline of the job `brief`: its time limit and the grace that the dispatcher keeps, milliseconds. */
 const briefMs = 11_000;
@@ -48,9 +51,26 @@ function open(stage: Stage): Promise<Session> {
 async function take(stage: Stage, session: Session, count: number, job = "work"): Promise<ClaimedTask[]> {
   const item = { dag: plainDag, job, priority: lastPriority, payload: { plan: "ok", ms: 0 } };
   const made = await stage.user.createTasks({ body: { items: Array.from({ length: count }, () => item) } });
-  const ids = made.items.flatMap(({ task_id }) => task_id ?? []);
-  const body = { session_id: session.session_id, queue, task_ids: ids, max: count };
+  return claim(
+    stage,
+    session,
+    made.items.flatMap(({ task_id }) => task_id ?? []),
+  );
+}
+
+/** As many tasks as are named, those first. */
+async function claim(stage: Stage, session: Session, ids: readonly string[]): Promise<ClaimedTask[]> {
+  if (ids.length === 0) return [];
+  const body = { session_id: session.session_id, queue, task_ids: [...ids], max: ids.length };
   return claimedTasks(await stage.worker.claim({ body }));
+}
+
+function idsOf(tasks: readonly ClaimedTask[]): string[] {
+  return tasks.map(({ task_id }) => task_id);
+}
+
+function isPlain({ staging }: ClaimedTask): boolean {
+  return staging.length === 0;
 }
 
 function ends(tasks: readonly ClaimedTask[], result: Completion["result"] = success): Completion[] {
@@ -72,27 +92,35 @@ function close(stage: Stage, session: Session) {
   return stage.worker.closeSession({ params: { session_id: session.session_id } });
 }
 
-/** Goes silent with leases in hand, and says it all when the session has just expired: reaped, or not yet. */
+/** Goes silent with leases in hand, and says it all when the session has just expired: reaped, or not yet. Then once more. */
 export async function comeBackLate(stage: Stage, count: number): Promise<void> {
-  const session = await open(stage);
-  const tasks = await take(stage, session, count);
-  await pause(session.ttl_ms + stage.random.integer(20, 1_500));
-  const late = tasks.filter(({ staging }) => staging.length === 0);
-  stage.tally.add("late calls", late.length);
-  const answers = await complete(stage, ends(late));
-  stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
+  let session = await open(stage);
+  let tasks = await take(stage, session, count);
+  for (let round = 1; ; round += 1) {
+    await pause(session.ttl_ms + stage.random.integer(20, 1_500));
+    const late = tasks.filter(isPlain);
+    stage.tally.add("late calls", late.length);
+    const answers = await complete(stage, ends(late));
+    stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
+    if (round === lateRounds) return;
+    session = await open(stage);
+    tasks = await claim(stage, session, idsOf(late));
+  }
 }
 
-/** Hands most back, twice, ends the rest, and then ends what was handed back. */
+/** Hands most back, takes them again, and again; each time twice. Ends the rest, and then ends what was handed back. */
 export async function handBack(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = await take(stage, session, count);
-  const kept = tasks.filter(({ staging }) => staging.length === 0).slice(0, Math.floor(count / 10));
-  const back = tasks.filter((task) => !kept.includes(task));
-  stage.tally.add("releases", await release(stage, back));
-  await complete(stage, ends(kept));
-  await release(stage, back);
-  await complete(stage, ends(back));
+  let tasks = await take(stage, session, count);
+  for (let round = 1; round <= backRounds; round += 1) {
+    const kept = tasks.filter(isPlain).slice(0, Math.floor(tasks.length / 10));
+    const back = tasks.filter((task) => !kept.includes(task));
+    stage.tally.add("releases", await release(stage, back));
+    await complete(stage, ends(kept));
+    if (round === 1) await release(stage, back);
+    if (round === backRounds) await complete(stage, ends(back));
+    else tasks = await claim(stage, session, idsOf(back));
+  }
   await close(stage, session);
 }
 
@@ -108,7 +136,7 @@ export async function closeEarly(stage: Stage, count: number): Promise<void> {
 /** Snoozes some, ends others twice with the same words, and then with others. */
 export async function endTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(isPlain);
   const half = Math.floor(tasks.length / 2);
   const first = [
     ...ends(tasks.slice(0, half), { kind: "snooze", delay_ms: stage.random.integer(0, 1_000) }),
@@ -125,7 +153,7 @@ export async function endTwice(stage: Stage, count: number): Promise<void> {
 /** Starts attempts for one invocation, then for another. */
 export async function startTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(isPlain);
   if (tasks.length === 0) return;
   const items = () => ({ items: tasks.map(({ lease_token }) => ({ lease_token, nonce: randomUUID() })) });
   const first = items();
@@ -152,7 +180,7 @@ export async function holdTooLong(stage: Stage, count: number): Promise<void> {
     await pause(Math.min(session.beat_ms, Math.max(0, untilMs - performance.now())));
     await beat();
   }
-  await complete(stage, ends(tasks.filter(({ staging }) => staging.length === 0)));
+  await complete(stage, ends(tasks.filter(isPlain)));
   stage.tally.add("attempts held past their deadline", tasks.length);
   await beat();
   await close(stage, session);
@@ -180,7 +208,7 @@ export async function forge(stage: Stage): Promise<void> {
 /** Asks the task API while the lease lives, and after the attempt has ended. */
 export async function askOwnTask(stage: Stage): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, 5)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, 5)).filter(isPlain);
   const ask = async () => {
     const asked = tasks.map(({ lease_token: token }) => stage.task.describe({}, { token }));
     return (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled").length;
@@ -194,7 +222,7 @@ export async function askOwnTask(stage: Stage): Promise<void> {
 /** Cancels tasks under a running attempt, which then ends; replays some of them, and retries what waits. */
 export async function cancelUnder(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(({ staging }) => staging.length === 0);
+  const tasks = (await take(stage, session, count)).filter(isPlain);
   const ids = tasks.map(({ task_id }) => task_id);
   if (ids.length === 0) return;
   const { items } = await stage.user.cancelTasks({ body: { task_ids: ids.slice(0, Math.ceil(ids.length / 2)) } });
@@ -206,7 +234,7 @@ export async function cancelUnder(stage: Stage, count: number): Promise<void> {
 /** What people do: cancel some of what was created last, replay what is dead or canceled, hurry what waits. */
 export async function actByHand(stage: Stage): Promise<void> {
   const { ledger, random, tally, user } = stage;
-  const some = random.shuffle(ledger.newest(400));
+  const some = random.shuffle(ledger.newest(60));
   const accepted = (answer: { items: readonly { accepted: boolean }[] }) =>
     answer.items.filter((item) => item.accepted).length;
   if (some.length > 0) {

@@ -95,7 +95,7 @@ export class Faults {
 
 export function puppetStories(stage: Stage): Story[] {
   return [
-    { name: "late", every: 1_200, run: () => puppets.comeBackLate(stage, puppetTasks) },
+    { name: "late", every: 1_000, run: () => puppets.comeBackLate(stage, puppetTasks) },
     { name: "back", every: 1_600, run: () => puppets.handBack(stage, puppetTasks) },
     { name: "close", every: 3_000, run: () => puppets.closeEarly(stage, puppetTasks) },
     { name: "twice", every: 3_000, run: () => puppets.endTwice(stage, puppetTasks) },
