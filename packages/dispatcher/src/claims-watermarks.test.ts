@@ -76,6 +76,7 @@ describe("a task whose transaction commits after that of a later one", () => {
     const first = await dispatcher.create();
     expect(await dispatcher.claim()).toEqual([first]);
     dispatcher.nowMs += claimLagMs - 1;
+    expect(await dispatcher.claim()).toEqual([]);
     await late.commit();
     expect(await dispatcher.claim()).toEqual([late.id]);
   });
