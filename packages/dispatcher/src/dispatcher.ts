@@ -8,6 +8,7 @@ import {
   type Clock,
   Database,
   EventBus,
+  KnownTokens,
   Listener,
   type Log,
   Loop,
@@ -43,6 +44,7 @@ import { createAdmission } from "./loops/admission.ts";
 import { addPartitions, createHistory } from "./loops/history.ts";
 import { OutboxLane } from "./loops/outbox.ts";
 import { EventsLane } from "./loops/outbox-events.ts";
+import { FailedRows } from "./loops/outbox-failed.ts";
 import { createReaper } from "./loops/reaper.ts";
 import { Reconciler } from "./loops/reconciler.ts";
 import { createMeters, type Meters } from "./meters.ts";
@@ -253,15 +255,18 @@ export class Dispatcher implements Service {
       onAdded: (priorities, early) => claims.added(priorities, early),
     });
     const about = { version: dispatcherVersion, schemaVersion: parts.schemaVersion, installation };
+    const users = new KnownTokens<UserCaller>({
+      find: async (token) => {
+        const [row] = await db.query(findToken, { token_sha256: tokenHash(token) });
+        return row === undefined ? undefined : { orgId: row.org_id, name: row.name };
+      },
+    });
     const user = new Listener<typeof dispatcherRoutes.user, UserCaller>({
       ...shared,
       name: "user",
       port: config.userPort,
       routes: dispatcherRoutes.user,
-      authenticate: async (token) => {
-        const [row] = await db.query(findToken, { token_sha256: tokenHash(token) });
-        return row === undefined ? undefined : { orgId: row.org_id, name: row.name };
-      },
+      authenticate: (token) => users.owner(token),
       handlers: userHandlers({
         actions: new Actions({
           db,
@@ -272,6 +277,7 @@ export class Dispatcher implements Service {
         }),
         datasets,
         deploys: new Deploys(db, onReady),
+        failed: new FailedRows(db, this.#log),
         listing,
         logs: new Logs({ db, store: this.#store, listing, scratchBucket }),
         runs: new Runs(db, tasks),

@@ -60,3 +60,7 @@ export const streamRetriesMax = 15;
 export const streamRetry = { baseMs: 250, maxMs: 5_000 } as const;
 /** Streams one client has open at one service. */
 export const streamConnectionsMax = 256;
+/** A token that was looked up is not looked up again for this long, milliseconds: so long a revoked one still opens. */
+export const knownTokenMs = 2_000;
+/** Tokens remembered; beyond it all are forgotten and looked up anew. */
+export const knownTokensMax = 1_000;
