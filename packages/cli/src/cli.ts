@@ -111,15 +111,16 @@ export class Cli {
 
   /**
    * Asks a person before something is done that they may not mean. False unless they say yes. Where nobody can be asked the
-   * question is refused, and `flag` named, which stands for yes. Throws TR-7001, Interrupted.
+   * question is refused; named are `flag`, which stands for yes, and `look`, which shows what it is about and changes nothing.
+   * Throws TR-7001, Interrupted.
    */
-  async confirm(question: string, flag: string): Promise<boolean> {
+  async confirm(question: string, flag: string, look = "--dry-run"): Promise<boolean> {
     const { stdin, stderr } = this.io;
     if (this.json || !stdin.isTTY || !stderr.isTTY) {
       throw new TraceError("TR-7001", {
         detail: `'${question}' was not answered`,
         why: this.json ? "with --json nobody is asked" : "there is no terminal to ask on",
-        fix: `look first with --dry-run, then say ${flag}`,
+        fix: `look first with ${look}, then say ${flag}`,
       });
     }
     const abort = new AbortController();

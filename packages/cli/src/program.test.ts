@@ -64,6 +64,8 @@ test("help goes to standard output with examples, exit code 0, for every command
     "task replay",
     "dataset list",
     "dataset show",
+    "outbox list",
+    "outbox requeue",
     "query",
     "doctor",
     "explain",

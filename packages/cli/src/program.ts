@@ -6,6 +6,7 @@ import { registerDataset } from "./commands/dataset.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerExplain } from "./commands/explain.ts";
+import { registerOutbox } from "./commands/outbox.ts";
 import { registerQuery } from "./commands/query.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerTask } from "./commands/task.ts";
@@ -93,6 +94,7 @@ ${exitCodeHelp}`,
   registerRun(command, cliOf);
   registerTask(command, cliOf);
   registerDataset(command, cliOf);
+  registerOutbox(command, cliOf);
   registerQuery(command, cliOf, parts.engine ?? startEngine);
   registerDoctor(command, cliOf);
   registerExplain(command, cliOf);

@@ -5,6 +5,7 @@ export * from "./errors/index.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
 export { openApiDocument } from "./openapi.ts";
+export * from "./outbox.ts";
 export * from "./route.ts";
 export * from "./routes.ts";
 export * from "./run.ts";

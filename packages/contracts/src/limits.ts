@@ -22,6 +22,8 @@ export const outputsMax = 100;
 export const pageRowsMax = 200;
 /** Rows in one page of a list when the caller does not say. */
 export const pageRowsDefault = 50;
+/** Failed outbox rows that one call lists or gives back. */
+export const failedOutboxMax = 1_000;
 /** Text of a DAG file, bytes. */
 export const dagSourceBytesMax = 1024 * 1024;
 /** Log kept of one attempt, bytes; the oldest lines go first. */

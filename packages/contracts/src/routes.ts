@@ -6,8 +6,9 @@ import { z } from "zod";
 import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts";
 import { dagErrors } from "./errors/dag.ts";
 import { errorRecordSchema } from "./errors/index.ts";
-import { batchItemsMax, dagSourceBytesMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
+import { batchItemsMax, dagSourceBytesMax, failedOutboxMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
 import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
+import { failedOutboxAnswerSchema, outboxIdsSchema, requeueOutboxAnswerSchema } from "./outbox.ts";
 import { defineRoutes } from "./route.ts";
 import { dagSchema, deployAnswerSchema, runSchema } from "./run.ts";
 import {
@@ -238,6 +239,26 @@ export const userRoutes = defineRoutes({
     body: z.object({ names: z.array(nameSchema).min(1).max(100), presign: z.boolean().default(false) }),
     answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
     errors: ["TR-1006"],
+  },
+  listFailedOutbox: {
+    method: "GET",
+    path: "/v1/outbox/failed",
+    auth: "user",
+    summary: "List outbox messages that were given up, newest first",
+    description: "Wake-ups and events that their destination refused too often. They are kept for 30 days.",
+    query: z.object({ limit: z.coerce.number().int().min(1).max(failedOutboxMax).default(pageRowsDefault) }),
+    answer: failedOutboxAnswerSchema,
+    errors: [],
+  },
+  requeueOutbox: {
+    method: "POST",
+    path: "/v1/outbox/requeue",
+    auth: "user",
+    summary: "Send outbox messages again that were given up",
+    description: "Each goes back to its lane under a new id, with all tries before it, and is sent at once.",
+    body: outboxIdsSchema,
+    answer: items(requeueOutboxAnswerSchema),
+    errors: [],
   },
   getSystem: {
     method: "GET",

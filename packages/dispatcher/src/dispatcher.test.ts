@@ -188,6 +188,34 @@ describe("hostile input", () => {
   });
 });
 
+test("an outbox row that was given up is listed, goes back once, and the log tells who asked", async () => {
+  const db = new Database({ url: home.url, name: "test", log: silentLog(), connectionsMax: 1 });
+  try {
+    await db.raw(`insert into outbox_tries (outbox_id, lane, events, tries, last_error, failed)
+      values (900000001, 'events', '[{"type":"task.dead","detail":{}}]', 20, 'MalformedDetail: no', true)`);
+    const listed = await call("user", "/v1/outbox/failed?limit=5", userToken);
+    expect(listed.json).toMatchObject({
+      messages: [{ outbox_id: 900000001, lane: "events", queue: null, entries: 1, event_types: ["task.dead"] }],
+      more: false,
+    });
+    const requeue = () => call("user", "/v1/outbox/requeue", userToken, { outbox_ids: [900000001, 900000002] });
+    expect((await requeue()).json).toMatchObject({
+      items: [{ accepted: true }, { outbox_id: 900000002, accepted: false, error: { code: "TR-1006" } }],
+    });
+    expect((await requeue()).json).toMatchObject({ items: [{ accepted: false }, { accepted: false }] });
+    expect(await db.raw("select events from outbox where lane = 'events'")).toHaveLength(1);
+    const told = lines.filter((line) => line.includes("gave failed outbox rows back"));
+    expect(told).toEqual([expect.stringContaining('"outboxIds":[900000001]')]);
+    expect(told[0]).toMatch(/"actor":"\w+"/);
+    const many = Array.from({ length: 1_001 }, (_, n) => n + 1);
+    for (const outbox_ids of [[], [0], ["1"], many]) {
+      expect(codeOf(await call("user", "/v1/outbox/requeue", userToken, { outbox_ids }))).toBe("TR-1002");
+    }
+  } finally {
+    await db.stop();
+  }
+});
+
 describe("an installation", () => {
   test("other than the one that the database belongs to is refused", async () => {
     const other = new Dispatcher(config(home.url, { TRACE_INSTALLATION: "theirs" }), silentLog());

@@ -11,6 +11,12 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** The same for an argument that may be given several times. */
+export function wholeNumbers(min: number, max: number): (text: string, before?: readonly number[]) => number[] {
+  const read = wholeNumber(min, max);
+  return (text, before) => [...(before ?? []), read(text)];
+}
+
 /** The same with negative numbers. */
 export function signedNumber(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -2,17 +2,17 @@
  * `trace task cancel | retry | replay`: tasks by id, or by the filters of `list`. What filters find is counted and asked for
  * before it is done; what becomes of each task is told.
  */
-import { type ErrorRecord, fromErrorRecord, type Task, type TaskActionAnswer, TraceError } from "@trace/contracts";
+import { type Task, type TaskActionAnswer, TraceError } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import { exitCodes } from "../exit.ts";
-import { errorLines } from "../failure.ts";
 import { actionTasksMax, answersShownMax } from "../limits.ts";
 import type { CliOf } from "../program.ts";
 import { findTaskId } from "../runs/task-id.ts";
 import { count, plural } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
 import { type Example, examples, nameArgument, oneOf, wholeNumber } from "./arguments.ts";
+import { endWithRefusals, sayRefusals } from "./refusals.ts";
 import { type Found, findTasks, jobLines, noSuchDag } from "./task-find.ts";
 import { paintOfState } from "./task-show.ts";
 
@@ -212,10 +212,7 @@ function showDry(cli: Cli, action: Action, { tasks, more }: Found): void {
 async function act(cli: Cli, client: UserClient, action: Action, ids: readonly string[]): Promise<void> {
   const answer = await action.call(client, { task_ids: [...ids] });
   const refused = answer.items.flatMap(({ error }) => (error === undefined ? [] : [error]));
-  if (refused.length > 0) {
-    const terminal = refused.some((error) => !fromErrorRecord(error).retryable);
-    cli.endWith(terminal ? exitCodes.failed : exitCodes.tryAgain);
-  }
+  endWithRefusals(cli, refused);
   if (cli.json) {
     cli.printJson(answer);
     return;
@@ -225,7 +222,7 @@ async function act(cli: Cli, client: UserClient, action: Action, ids: readonly s
   const of = refused.length === 0 ? "" : ` of ${count(answer.items.length)}`;
   if (accepted === 0) cli.say(`No task was ${action.done.toLowerCase()}.`);
   else cli.say(`${action.done} ${count(accepted)}${of} ${answer.items.length === 1 ? "task" : "tasks"}.`);
-  sayRefusals(cli, refused);
+  sayRefusals(cli, refused, "task");
   const [first] = answer.items;
   if (accepted === 0 || first === undefined || action.name === "cancel") return;
   cli.sayNext([
@@ -244,17 +241,5 @@ function showAnswers(cli: Cli, items: readonly TaskActionAnswer[]): void {
     const word = state === undefined ? "" : paintOfState(state, palette)(state);
     const why = accepted || error === undefined ? "" : palette.red(error.code);
     cli.print([task_id, word, why].filter((part) => part !== "").join("  "));
-  }
-}
-
-/** The first refusal of each code, whole. */
-function sayRefusals(cli: Cli, refused: readonly ErrorRecord[]): void {
-  const byCode = new Map<string, ErrorRecord[]>();
-  for (const error of refused) byCode.set(error.code, [...(byCode.get(error.code) ?? []), error]);
-  for (const [code, [first, ...others]] of byCode) {
-    if (first === undefined) continue;
-    const more = cli.command("explain", code);
-    cli.say("", ...errorLines(fromErrorRecord(first), { width: cli.errWidth, palette: cli.errColors, more }));
-    if (others.length > 0) cli.say(`  and ${plural(others.length, "task")} more for the same reason`);
   }
 }

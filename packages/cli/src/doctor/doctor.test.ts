@@ -190,7 +190,11 @@ test("versions, limits and sizes are judged at their bounds", () => {
   ]);
   expect([1e8, 1e9, 1e11].map((free) => judgeDisk(free, 1e12, "/").status)).toEqual(["fail", "warn", "ok"]);
   expect(judgeOutbox({ pending: 1, oldest_ms: 100, failed: 0 }).status).toBe("ok");
-  expect(judgeOutbox({ pending: 0, oldest_ms: null, failed: 2 }).status).toBe("warn");
+  expect(judgeOutbox({ pending: 0, oldest_ms: null, failed: 2 })).toMatchObject({
+    status: "warn",
+    detail: "2 messages given up",
+    fix: expect.stringMatching(/trace outbox list.*trace outbox requeue --all/),
+  });
 });
 
 test("clocks agree, drift, or are too far apart for signatures", () => {

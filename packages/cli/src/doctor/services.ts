@@ -116,7 +116,7 @@ export function judgeOutbox(outbox: { pending: number; oldest_ms: number | null;
   if (outbox.failed > 0) {
     return warn(
       `${plural(outbox.failed, "message")} given up`,
-      "see the dispatcher's log for why; the tasks themselves are safe",
+      "see why: trace outbox list; once that is mended: trace outbox requeue --all. The tasks themselves are safe",
     );
   }
   const age = outbox.oldest_ms ?? 0;

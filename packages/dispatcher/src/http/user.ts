@@ -6,6 +6,7 @@ import type { Datasets } from "../datasets.ts";
 import type { Deploys } from "../deploys.ts";
 import type { Listing } from "../listing.ts";
 import type { Logs } from "../logs.ts";
+import type { FailedRows } from "../loops/outbox-failed.ts";
 import type { Runs } from "../runs.ts";
 import type { SystemStatus } from "../system.ts";
 import type { Tasks } from "../tasks.ts";
@@ -20,6 +21,7 @@ export interface UserServices {
   readonly actions: Actions;
   readonly datasets: Datasets;
   readonly deploys: Deploys;
+  readonly failed: FailedRows;
   readonly listing: Listing;
   readonly logs: Logs;
   readonly runs: Runs;
@@ -29,7 +31,7 @@ export interface UserServices {
 }
 
 export function userHandlers(services: UserServices): Handlers<typeof userRoutes, UserCaller> {
-  const { actions, datasets, deploys, listing, logs, runs, system, tasks, watching } = services;
+  const { actions, datasets, deploys, failed, listing, logs, runs, system, tasks, watching } = services;
   return {
     deploy: ({ body }, caller) => deploys.deploy(caller.orgId, body.file_name, body.source),
     listDags: async (_, caller) => ({ dags: await deploys.list(caller.orgId) }),
@@ -49,6 +51,8 @@ export function userHandlers(services: UserServices): Handlers<typeof userRoutes
     resolveDatasets: async ({ body }, caller) => ({
       datasets: await datasets.resolve(caller.orgId, body.names, body.presign),
     }),
+    listFailedOutbox: ({ query }) => failed.list(query.limit),
+    requeueOutbox: async ({ body }, caller) => ({ items: await failed.requeue(caller.name, body.outbox_ids) }),
     getSystem: (_, caller) => system.get(caller.orgId),
   };
 }

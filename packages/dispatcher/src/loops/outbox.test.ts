@@ -271,6 +271,7 @@ describe("an entry that SQS does not take", () => {
 describe("a failed row", () => {
   const failed = new FailedRows(
     new Proxy({} as Database, { get: (_, name) => Reflect.get(world.db, name).bind(world.db) }),
+    silentLog(),
   );
 
   async function fail(): Promise<string[]> {
@@ -283,16 +284,50 @@ describe("a failed row", () => {
 
   test("can be looked at, and goes back to its lane once", async () => {
     const ids = await fail();
-    const [row] = await failed.list(10);
-    expect(row).toMatchObject({ lane: "sqs", queue: "default", entries: 2, tries: outboxTriesMax });
-    const id = row?.outbox_id ?? 0;
+    const { messages, more } = await failed.list(10);
+    expect(messages).toEqual([
+      {
+        outbox_id: expect.any(Number),
+        lane: "sqs",
+        queue: "default",
+        entries: 2,
+        event_types: [],
+        tries: outboxTriesMax,
+        last_error: "InvalidMessageContents: no",
+        last_tried_at: expect.stringMatching(/^20.*Z$/),
+      },
+    ]);
+    expect(more).toBe(false);
+    const id = messages[0]?.outbox_id ?? 0;
     await world.db.raw(`insert into outbox_tries (outbox_id, lane, queue_id, task_ids, tries, last_error)
       select outbox_id + 1, lane, queue_id, task_ids, 1, last_error from outbox_tries`);
-    expect(await failed.requeue([id, id + 1])).toHaveLength(1);
-    expect(await failed.requeue([id])).toEqual([]);
+    const refused = (outbox_id: number) => ({
+      outbox_id,
+      accepted: false,
+      error: expect.objectContaining({ code: "TR-1006" }),
+    });
+    expect(await failed.requeue("owner", [id + 1, id])).toEqual([refused(id + 1), { outbox_id: id, accepted: true }]);
+    expect(await failed.requeue("owner", [id])).toEqual([refused(id)]);
+    expect((await failed.list(10)).messages).toEqual([]);
     await pass(lane().loop);
     expect(queue.ids()).toEqual(ids);
     expect(await world.count("outbox_tries", "failed")).toBe(0);
+  });
+
+  test("of events is told by their types, each once; of more than the limit the newest come first", async () => {
+    await fail();
+    const events = ["task.dead", "task.completed", "task.dead"].map((type) => ({ type, detail: {} }));
+    await world.db.raw(`insert into outbox_tries (outbox_id, lane, events, tries, last_error, failed)
+      select max(outbox_id) + 1, 'events', '${JSON.stringify(events)}', ${outboxTriesMax}, 'MalformedDetail: no', true from outbox_tries`);
+    const { messages, more } = await failed.list(1);
+    expect(messages).toMatchObject([
+      { lane: "events", queue: null, entries: 3, event_types: ["task.completed", "task.dead"] },
+    ]);
+    expect(more).toBe(true);
+    expect((await failed.list(2)).more).toBe(false);
+    const id = messages[0]?.outbox_id ?? 0;
+    expect(await failed.requeue("owner", [id])).toEqual([{ outbox_id: id, accepted: true }]);
+    expect(await world.db.raw("select lane, events from outbox")).toEqual([{ lane: "events", events }]);
   });
 
   test("is forgotten when nobody looked at it for a month, and not before", async () => {

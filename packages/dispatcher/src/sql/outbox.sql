@@ -70,9 +70,11 @@ select tries, failed from tried;
 
 -- name: failedOutbox
 -- params: limit
--- notnull: entries
+-- notnull: entries event_types
+-- nullable: queue
 -- For people: what was given up, the newest first.
-select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), json_array_length(t.events)) as entries, t.events, t.tries,
+select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), json_array_length(t.events)) as entries,
+       array(select distinct e ->> 'type' from json_array_elements(t.events) e order by 1) as event_types, t.tries,
        t.last_error, t.last_tried_at
   from outbox_tries t left join queues q on q.queue_id = t.queue_id
  where t.failed
@@ -81,13 +83,15 @@ select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), j
 
 -- name: requeueOutbox
 -- params: outbox_ids
--- Failed rows go back to their lanes, with all tries before them. A row that two callers name goes back once.
+-- Failed rows go back to their lanes under new ids, with all tries before them; answers with the ids they had. A row that two
+-- callers name goes back once: the second finds it deleted.
 with again as (
-  delete from outbox_tries where outbox_id = any ($1::bigint[]) and failed returning lane, queue_id, task_ids, events
+  delete from outbox_tries where outbox_id = any ($1::bigint[]) and failed returning outbox_id, lane, queue_id, task_ids, events
+), back as (
+  insert into outbox (lane, due_at, queue_id, task_ids, events)
+  select lane, clock_timestamp(), queue_id, task_ids, events from again
 )
-insert into outbox (lane, due_at, queue_id, task_ids, events)
-select lane, clock_timestamp(), queue_id, task_ids, events from again
-returning outbox_id;
+select outbox_id from again;
 
 -- name: forgetFailedOutbox
 -- params: older_than_ms, limit

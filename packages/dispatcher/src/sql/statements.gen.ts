@@ -886,9 +886,9 @@ export interface FailedOutboxParams {
 export interface FailedOutboxRow {
   readonly outbox_id: number;
   readonly lane: string;
-  readonly queue: string;
+  readonly queue: string | null;
   readonly entries: number;
-  readonly events: unknown;
+  readonly event_types: readonly string[];
   readonly tries: number;
   readonly last_error: string;
   readonly last_tried_at: Date;
@@ -896,7 +896,7 @@ export interface FailedOutboxRow {
 export const failedOutbox: Statement<FailedOutboxParams, FailedOutboxRow> = {
   name: "failedOutbox",
   params: ["limit"],
-  text: "select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), json_array_length(t.events)) as entries, t.events, t.tries,\n       t.last_error, t.last_tried_at\n  from outbox_tries t left join queues q on q.queue_id = t.queue_id\n where t.failed\n order by t.outbox_id desc\n limit $1",
+  text: "select t.outbox_id, t.lane, q.name as queue, coalesce(cardinality(t.task_ids), json_array_length(t.events)) as entries,\n       array(select distinct e ->> 'type' from json_array_elements(t.events) e order by 1) as event_types, t.tries,\n       t.last_error, t.last_tried_at\n  from outbox_tries t left join queues q on q.queue_id = t.queue_id\n where t.failed\n order by t.outbox_id desc\n limit $1",
 };
 
 export interface RequeueOutboxParams {
@@ -908,7 +908,7 @@ export interface RequeueOutboxRow {
 export const requeueOutbox: Statement<RequeueOutboxParams, RequeueOutboxRow> = {
   name: "requeueOutbox",
   params: ["outbox_ids"],
-  text: "with again as (\n  delete from outbox_tries where outbox_id = any ($1::bigint[]) and failed returning lane, queue_id, task_ids, events\n)\ninsert into outbox (lane, due_at, queue_id, task_ids, events)\nselect lane, clock_timestamp(), queue_id, task_ids, events from again\nreturning outbox_id",
+  text: "with again as (\n  delete from outbox_tries where outbox_id = any ($1::bigint[]) and failed returning outbox_id, lane, queue_id, task_ids, events\n), back as (\n  insert into outbox (lane, due_at, queue_id, task_ids, events)\n  select lane, clock_timestamp(), queue_id, task_ids, events from again\n)\nselect outbox_id from again",
 };
 
 export interface ForgetFailedOutboxParams {
