@@ -21,6 +21,8 @@ const failure: Completion["result"] = { kind: "failure", error: { code: "TR-5306
 async function everything(): Promise<unknown> {
   const tables = [
     "ready",
+    "waiting",
+    "job_slots",
     "leases",
     "attempts",
     "outcomes",

@@ -35,10 +35,6 @@ async function ready(): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
-async function makeWaitingDue(): Promise<void> {
-  await world.db.raw("update waiting set run_at = clock_timestamp() where run_at > clock_timestamp()");
-}
-
 /** Every slot belongs to a task that is ready or leased, and each of those has one. */
 async function whole(): Promise<void> {
   expect(await world.db.query(strayedSlots, {})).toEqual([]);
@@ -116,7 +112,7 @@ describe("a task that is put off", () => {
     await admission();
     expect(await ready()).toEqual([]);
     const [other = ""] = await world.create("narrow", "one");
-    await makeWaitingDue();
+    await world.makeDue();
     await admission();
     expect(await ready()).toEqual([other]);
     expect((await world.task(id)).waiting_for).toBe("slot");
@@ -129,7 +125,7 @@ describe("a task that is put off", () => {
     const [id = ""] = await world.create("narrow", "one", 1, { run_at: "2999-01-01T00:00:00Z" });
     await admission();
     expect(await ready()).toEqual([]);
-    await makeWaitingDue();
+    await world.makeDue();
     await admission();
     expect(await ready()).toEqual([id]);
   });
@@ -272,7 +268,7 @@ async function work(worker: number, over: () => boolean): Promise<void> {
       session = await world.session();
     }
     if (tasks.length === 0) {
-      await makeWaitingDue();
+      await world.makeDue();
       await admission();
     }
   }

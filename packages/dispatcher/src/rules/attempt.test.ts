@@ -19,7 +19,7 @@ const counts: fc.Arbitrary<AttemptCounts> = fc
     return { failuresMax, leaseLossesMax, failures: failed, leaseLosses: lost, attempt: failed + lost + snoozes + 1 };
   });
 
-const kinds = ["success", "retryable", "terminal", "lost", "overdue", "release"] as const;
+const kinds = ["success", "retryable", "terminal", "lost", "overdue", "release", "cancel"] as const;
 const events: fc.Arbitrary<AttemptEvent> = fc.oneof(
   fc.constantFrom(...kinds).map((kind) => ({ kind })),
   fc.nat(86_400_000).map((delayMs) => ({ kind: "snooze" as const, delayMs })),

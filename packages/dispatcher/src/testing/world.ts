@@ -246,11 +246,13 @@ export class World {
     await this.db.raw("update leases set deadline = clock_timestamp() - interval '1 second'");
   }
 
-  /** The clock moves past every wait: what is queued may run. */
+  /** The clock moves past every wait: what is queued may run, once it has a slot. */
   async makeDue(): Promise<void> {
-    await this.db.raw(
-      "update ready set run_at = clock_timestamp() - interval '1 second' where run_at > clock_timestamp()",
-    );
+    for (const table of ["ready", "waiting"]) {
+      await this.db.raw(
+        `update ${table} set run_at = clock_timestamp() - interval '1 second' where run_at > clock_timestamp()`,
+      );
+    }
   }
 
   async count(table: string, where = "true"): Promise<number> {
