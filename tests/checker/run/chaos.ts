@@ -70,7 +70,11 @@ export class Chaos {
       stack.sqs.set(sqsFaults);
       stack.cutter.set(postgresFaults);
     }
-    this.#running = this.#stories.map((story) => this.#tell(story, random.fork(story.name)));
+    this.#running = this.#stories.flatMap((story) =>
+      Array.from({ length: story.tellers ?? 1 }, (_, teller) =>
+        this.#tell(story, random.fork(`${story.name}/${teller}`)),
+      ),
+    );
     if (refuseSqsMs > 0) this.#running.push(this.#refuseOnce(refuseSqsMs));
   }
 
@@ -86,11 +90,12 @@ export class Chaos {
 
   async #tell(story: Story, random: SeededRandom): Promise<void> {
     const { signal } = this.#stop;
-    const every = story.every / (this.#options.haste ?? 1);
+    const every = (story.every * (story.tellers ?? 1)) / (this.#options.haste ?? 1);
     let next = every * random.next();
     while (!signal.aborted) {
       await this.#untilAttempts(next, random);
       if (signal.aborted) return;
+      next = this.#options.stage.ledger.leases + every * (0.5 + random.next());
       try {
         await story.run();
       } catch (error) {
@@ -99,7 +104,6 @@ export class Chaos {
           this.failures.push(new Error(`the story '${story.name}' broke off`, { cause: error }));
         }
       }
-      next = this.#options.stage.ledger.leases + every * (0.5 + random.next());
     }
   }
 

@@ -55,6 +55,11 @@ export class PackagesCopy {
     );
   }
 
+  /** A file of its own in the copy. */
+  write(file: string, text: string): void {
+    writeFileSync(join(this.dir, file), text);
+  }
+
   remove(): void {
     rmSync(this.dir, { recursive: true, force: true });
   }

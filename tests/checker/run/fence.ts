@@ -9,12 +9,16 @@ import { fenceLateMin, fenceMsMax, fenceSlots, fenceTtlMs, fenceWorkers } from "
 import type { Finding } from "./report.ts";
 import { type Judged, type Say, Work } from "./work.ts";
 
-const statements = "packages/dispatcher/src/sql/statements.gen.ts";
-
-/** The condition by which a completion is judged when its locks are held; without it, whoever still finds its row is let in. */
-const condition =
-  "where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()";
-const broken = "where h.plain";
+/**
+ * The condition by which a completion is judged when its locks are held. Without it, whoever still finds its lease's row is let
+ * in: a worker that is late, until the reaper has come by.
+ */
+export const brokenFence = {
+  file: "packages/dispatcher/src/sql/statements.gen.ts",
+  condition:
+    "where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()",
+  without: "where h.plain",
+};
 
 const stories = ["late", "workers stopped past their lease"] as const;
 const lookEveryMs = 200;
@@ -27,7 +31,7 @@ export interface FenceOptions {
 export async function fence({ seed, say }: FenceOptions): Promise<Finding[]> {
   const copy = new PackagesCopy();
   try {
-    copy.replaceOnce(statements, condition, broken);
+    copy.replaceOnce(brokenFence.file, brokenFence.condition, brokenFence.without);
     say("a dispatcher with a broken fence, and late workers");
     const red = await latecomers({ seed, say, dispatcherFile: copy.mainFile });
     say("the same with the fence as it is");

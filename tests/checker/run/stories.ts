@@ -13,6 +13,8 @@ export interface Story {
   readonly name: string;
   /** Attempts between one time and the next, on average. */
   readonly every: number;
+  /** How many may tell it at once: for stories that take longer than the time between two of them. Default 1. */
+  readonly tellers?: number;
   run(): Promise<void>;
 }
 
@@ -95,12 +97,12 @@ export class Faults {
 
 export function puppetStories(stage: Stage): Story[] {
   return [
-    { name: "late", every: 1_000, run: () => puppets.comeBackLate(stage, puppetTasks) },
+    { name: "late", every: 1_000, tellers: 4, run: () => puppets.comeBackLate(stage, puppetTasks) },
     { name: "back", every: 1_600, run: () => puppets.handBack(stage, puppetTasks) },
     { name: "close", every: 3_000, run: () => puppets.closeEarly(stage, puppetTasks) },
     { name: "twice", every: 3_000, run: () => puppets.endTwice(stage, puppetTasks) },
     { name: "start", every: 3_000, run: () => puppets.startTwice(stage, 30) },
-    { name: "overdue", every: 4_000, run: () => puppets.holdTooLong(stage, 20) },
+    { name: "overdue", every: 4_000, tellers: 3, run: () => puppets.holdTooLong(stage, 20) },
     { name: "forge", every: 5_000, run: () => puppets.forge(stage) },
     { name: "ask", every: 4_000, run: () => puppets.askOwnTask(stage) },
     { name: "cancel", every: 3_000, run: () => puppets.cancelUnder(stage, 40) },
