@@ -157,7 +157,7 @@ export const claimAnswerSchema = z.object({
     }),
   ),
   jobs: z.array(z.object({ ...claimedJobParts, timeout_ms: z.int().positive() })),
-  /** The queue had more than was asked for when the claim was made. */
+  /** As much was taken as one claim takes, so the queue may have more. */
   more: z.boolean(),
 });
 export type ClaimAnswer = z.infer<typeof claimAnswerSchema>;

@@ -36,7 +36,12 @@ class Dispatcher {
     const { db, orgId } = world;
     const watermarks = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sweepShare: claimSweepShare };
     const monotonicMs = () => this.nowMs;
-    this.claims = new Claims({ db, orgId, datasetsBucket, jobs: new Jobs(db), watermarks, monotonicMs });
+    const release = (tokens: readonly string[]) => world.completions.release(tokens);
+    this.claims = new Claims({
+      ...{ db, orgId, datasetsBucket, watermarks, monotonicMs },
+      jobs: new Jobs(db),
+      release,
+    });
     const onAdded = (priorities: ReadonlySet<number>, early: boolean) => this.claims.added(priorities, early);
     this.tasks = new Tasks(db, { onReady: () => undefined, onAdded });
     this.#session = world.session();

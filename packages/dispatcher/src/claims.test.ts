@@ -31,7 +31,7 @@ describe("a claim", () => {
     const session_id = await world.session();
     const ask = (max: number) => world.claims.claim({ session_id, queue: "default", task_ids: [], max });
     expect(await ask(2)).toMatchObject({ more: true });
-    expect(await ask(1)).toMatchObject({ more: false });
+    expect(await ask(2)).toMatchObject({ more: false });
     expect(await ask(1)).toEqual({ tasks: [], jobs: [], more: false });
   });
 

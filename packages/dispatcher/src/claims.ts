@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts";
 import { type Database, noRace, type RacePoints } from "@trace/kit";
 import type { Jobs, KnownJob } from "./jobs.ts";
-import { claimLagMs, claimSweepEveryMs, claimSweepShare } from "./limits.ts";
+import { claimLagMs, claimPayloadBytesMax, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
 import { encodeToken, leaseSecretBytes, stagingPrefix } from "./rules/token.ts";
 import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
@@ -15,7 +15,6 @@ import {
   firstReady,
   pinInputs,
   queueByName,
-  readyRemains,
   sessionIsLive,
 } from "./sql/statements.gen.ts";
 
@@ -47,6 +46,8 @@ export interface ClaimsOptions {
   readonly monotonicMs?: () => number;
   readonly watermarks?: WatermarkLimits;
   readonly race?: RacePoints;
+  /** Hands leases back that were taken and cannot be told of. */
+  release(leaseTokens: readonly string[]): Promise<unknown>;
   /** A claim took tasks; `waitedMs` is how long the longest waiting of them had been due. */
   onClaimed?(queue: string, tasks: number, waitedMs: number): void;
 }
@@ -55,6 +56,16 @@ const watermarkLimits = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sw
 
 type Relations = Pick<ClaimedTask, "run_id" | "inputs" | "staging">;
 type ClaimedRow = Omit<ClaimTasksRow, "onward" | "waited_ms">;
+
+/** As many as one answer can carry, one at least; the others go back before anybody knew of them. */
+function fitting(rows: readonly ClaimedRow[]): { kept: ClaimedRow[]; others: ClaimedRow[] } {
+  let bytes = 0;
+  const over = rows.findIndex((row, index) => {
+    bytes += row.payload_bytes;
+    return index > 0 && bytes > claimPayloadBytesMax;
+  });
+  return over === -1 ? { kept: [...rows], others: [] } : { kept: rows.slice(0, over), others: rows.slice(over) };
+}
 
 export class Claims {
   readonly #options: ClaimsOptions;
@@ -74,17 +85,19 @@ export class Claims {
   /** Takes the tasks named that are still ready, then the next ones of the queue, up to `max` in all. */
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     const queueId = await this.#queueId(request.queue);
-    const rows = await this.#take(request, queueId);
+    const max = Math.min(request.max, claimTasksMax);
+    const rows = await this.#take({ ...request, max }, queueId);
     if (rows.length === 0) {
       const live = await this.#options.db.query(sessionIsLive, { session_public_id: request.session_id });
       if (live.length === 0) throw sessionOver(request.session_id);
       return { tasks: [], jobs: [], more: false };
     }
-    const [remains] =
-      rows.length < request.max ? [] : await this.#options.db.query(readyRemains, { queue_id: queueId });
     const paused = this.#race.reach("claim:committed");
     if (paused) await paused;
-    return { ...(await this.#answer(rows)), more: remains?.remains === true };
+    const { kept, others } = fitting(rows);
+    if (others.length > 0) await this.#options.release(others.map((row) => encodeToken(row.token)));
+    // Full: there may be more. Looking would cost a walk over what is dead, and a claim that finds nothing costs as little.
+    return { ...(await this.#answer(kept)), more: rows.length >= max };
   }
 
   /** Tasks of these priorities may have become ready in this process: claims must not start behind them. */

@@ -18,21 +18,14 @@ import { type Database, type Log, noRace, type ObjectStore, type RacePoints, typ
 import type { InputJson, OutputJson } from "./claims.ts";
 import { Coalescer } from "./coalescer.ts";
 import { publish } from "./commits.ts";
-import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock } from "./endings.ts";
+import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock, lockLive } from "./endings.ts";
 import type { Events } from "./events.ts";
 import { completeBatchMax, completesInFlightMax, completesWaitingMax } from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
 import { storableRecord } from "./rules/text.ts";
 import { decodeToken, leaseNoOf, sha256Of } from "./rules/token.ts";
-import {
-  completePlain,
-  describeLeases,
-  type FindAttemptsRow,
-  findAttempts,
-  lockJobs,
-  lockLeases,
-} from "./sql/statements.gen.ts";
+import { completePlain, describeLeases, type FindAttemptsRow, findAttempts, lockJobs } from "./sql/statements.gen.ts";
 import { invalidate, lockTriggered } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
 
@@ -124,7 +117,7 @@ export class Completions {
   async release(leaseTokens: readonly string[]): Promise<{ accepted: boolean; error?: ErrorRecord }[]> {
     const tokens = leaseTokens.map(decodeToken);
     const { released, wakeups } = await this.#options.db.transaction(async (tx) => {
-      const live = (await tx.query(lockLeases, { tokens })).filter((lease) => lease.live);
+      const live = await lockLive(tx, tokens);
       const endings = live.map((lease) => endingOf(lease, { kind: "release" }, this.#options.random));
       const { limited } = jobsToLock(endings);
       if (limited.length > 0) await tx.query(lockJobs, { job_ids: limited });
@@ -199,14 +192,15 @@ export class Completions {
       if (!firstOf.has(hex)) firstOf.set(hex, index);
     }
     const { ended, wakeups } = await this.#options.db.transaction(async (tx) => {
-      const held = await tx.query(lockLeases, {
-        tokens: [...firstOf.values()].map((index) => tokens[index] as Buffer),
-      });
+      const held = await lockLive(
+        tx,
+        [...firstOf.values()].map((index) => tokens[index] as Buffer),
+      );
       const paused = this.#race.reach("complete:locked");
       if (paused) await paused;
       const endings = held.flatMap((lease) => {
         const item = items[firstOf.get(lease.token.toString("hex")) ?? -1];
-        return !lease.live || item === undefined ? [] : [this.#ending(lease, item.result, [])];
+        return item === undefined ? [] : [this.#ending(lease, item.result, [])];
       });
       const { tracked, limited } = jobsToLock(endings);
       const locked = tracked.length + limited.length === 0 ? [] : await lockTriggered(tx, [...tracked, ...limited], []);
@@ -259,10 +253,10 @@ export class Completions {
     seemedLive: boolean,
     outputs: readonly CheckedOutput[],
   ): Promise<{ ending: Ending; wakeups: WakeupRow[] } | undefined> {
-    const [lease] = await tx.query(lockLeases, { tokens: [token] });
+    const [lease] = await lockLive(tx, [token]);
     const paused = this.#race.reach("complete:locked");
     if (paused) await paused;
-    if (lease === undefined || !lease.live || !seemedLive) return undefined;
+    if (lease === undefined || !seemedLive) return undefined;
     const generationIds = outputs.map((output) => output.place.generationId);
     const locked = await lockTriggered(tx, [lease.job_id], generationIds);
     const published = outputs.length === 0 ? { refs: [], committed: [] } : await publish(tx, lease, outputs);

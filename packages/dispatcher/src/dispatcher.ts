@@ -170,6 +170,7 @@ export class Dispatcher implements Service {
     const outgoing = new Events({ enabled: config.eventBus !== undefined });
     const lastClaims = new Map<string, number>();
     const claims = new Claims({
+      release: (leaseTokens) => completions.release(leaseTokens),
       db,
       orgId,
       datasetsBucket: config.datasetsBucket,

@@ -7,7 +7,13 @@ import type { Queryable, Random } from "@trace/kit";
 import type { Events, TaskEvent } from "./events.ts";
 import { outboxTaskIdsMax } from "./limits.ts";
 import { type AttemptEnd, type AttemptEvent, endOfAttempt } from "./rules/attempt.ts";
-import { admitWaiting, dropCoveredInvalidations, endAttempts, type LockLeasesRow } from "./sql/statements.gen.ts";
+import {
+  admitWaiting,
+  dropCoveredInvalidations,
+  endAttempts,
+  type LockLeasesRow,
+  lockLeases,
+} from "./sql/statements.gen.ts";
 import { settle } from "./triggers.ts";
 import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
@@ -21,6 +27,17 @@ export interface Ending {
   /** The hash of the call that ends it, and what it is answered; null where no caller asks again. */
   readonly call: Buffer | null;
   readonly answer: CompletionAnswer | null;
+}
+
+/**
+ * Locks leases by their tokens and answers with those that are live. A session is judged as the statement's snapshot has it;
+ * where that says "over", a beat may have been committed while the lease was waited for. So what seems dead is looked at once
+ * more, by a statement that begins after the leases are held.
+ */
+export async function lockLive(tx: Queryable, tokens: readonly Buffer[]): Promise<LockLeasesRow[]> {
+  const first = await tx.query(lockLeases, { tokens });
+  if (first.every((lease) => lease.live)) return first;
+  return (await tx.query(lockLeases, { tokens: first.map((lease) => lease.token) })).filter((lease) => lease.live);
 }
 
 export function endingOf(

@@ -108,3 +108,7 @@ export const logVersionsMax = 5;
 export const logMarkerBytesMax = 64;
 /** Attempts that an event shows of a task, bytes of JSON: the newest ones. */
 export const watchAttemptsBytes = 256 * 1024;
+/** Tasks of one claim, whatever was asked for: with payloads of the largest size they still fit in memory. */
+export const claimTasksMax = 1_000;
+/** Payloads of one claim's answer, bytes: half of what a client reads (kit, answerBytesMax). */
+export const claimPayloadBytesMax = 32 * 1024 * 1024;

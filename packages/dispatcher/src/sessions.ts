@@ -47,7 +47,10 @@ export class Sessions {
     const [session] = await this.#db.query(beatSession, { public_id: sessionId, ttl_ms: this.#ttlMs });
     if (session === undefined) throw sessionOver(sessionId);
     if (progress.length > 0) {
-      const storable = progress.map((one) => ({ lease_no: one.lease_no, progress: storableRecord(one.progress) }));
+      // In lease order, as everybody locks leases.
+      const storable = progress
+        .map((one) => ({ lease_no: one.lease_no, progress: storableRecord(one.progress) }))
+        .sort((a, b) => a.lease_no - b.lease_no);
       await this.#db.query(saveProgress, { session_id: session.session_id, progress: JSON.stringify(storable) });
     }
     if (leaseNos.length === 0) return [];

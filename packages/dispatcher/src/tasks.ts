@@ -85,9 +85,25 @@ export class Tasks {
       else answers[one.index] = answer;
     }
     others.sort((a, b) => a.index - b.index);
-    const rest = await this.#others.call(others.map(({ checked }) => checked));
+    const rest = await this.#callOthers(
+      others.map(({ checked }) => checked),
+      answers.some((answer) => answer?.created),
+    );
     for (const [at, { index }] of others.entries()) answers[index] = rest[at];
     return answers.map((answer) => answer ?? { created: false });
+  }
+
+  /**
+   * When tasks of the same call exist already, what goes wrong with the others is said of them: the call must not fail as if
+   * nothing of it were done, and be sent again.
+   */
+  async #callOthers(items: readonly Checked[], someExist: boolean): Promise<readonly CreateAnswer[]> {
+    try {
+      return await this.#others.call(items);
+    } catch (error) {
+      if (!someExist || !(error instanceof TraceError)) throw error;
+      return items.map(() => ({ created: false, error: toErrorRecord(error) }));
+    }
   }
 
   async #createPlain(items: readonly Checked[]): Promise<(CreateAnswer | undefined)[]> {

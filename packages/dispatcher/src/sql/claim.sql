@@ -1,6 +1,6 @@
 -- name: claimTasks
 -- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit, secrets
--- notnull: lease_no token task_id attempt public_id payload job_id dag_version_id plain
+-- notnull: lease_no token task_id attempt public_id payload payload_bytes job_id dag_version_id plain
 -- nullable: run_public_id onward waited_ms
 -- Moves ready rows to leases in one statement, those named first and then the next ones of the queue: no moment exists at
 -- which a task is in neither table. The session row is locked FOR KEY SHARE: it cannot be closed under the claim (closing locks it
@@ -49,7 +49,7 @@ with session as materialized (
          clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'
     from claimed
 )
-select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, c.job_id, c.dag_version_id, c.plain,
+select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, octet_length(c.payload::text) as payload_bytes, c.job_id, c.dag_version_id, c.plain,
        case when c.run_id is not null then (select r.public_id from runs r where r.run_id = c.run_id) end as run_public_id,
        case when c.place = 1
             then (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))
@@ -91,11 +91,6 @@ select jv.dag_version_id, jv.job_id, d.name as dag, jv.definition, jv.timeout_ms
 -- name: sessionIsLive
 -- params: session_public_id
 select session_id from sessions where public_id = $1 and closed_at is null and expires_at > clock_timestamp();
-
--- name: readyRemains
--- params: queue_id
--- notnull: remains
-select exists (select 1 from ready where queue_id = $1 and run_at <= now()) as remains;
 
 -- name: pinInputs
 -- params: lease_nos, task_ids

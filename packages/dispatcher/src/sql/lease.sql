@@ -141,13 +141,13 @@ with ended as (
   delete from job_slots where task_id = any ($6::bigint[])
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
-  select 'sqs', clock_timestamp() + greatest(w.delay_ms, 500) * interval '1 ms', w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)
+  select 'sqs', case when w.delay_ms = 0 then now() + interval '500 ms' else clock_timestamp() + w.delay_ms * interval '1 ms' end, w.queue_id, array(select json_array_elements_text(w.task_ids)::uuid)
     from json_to_recordset($7::json) as w (queue_id int, delay_ms bigint, task_ids json)
   returning outbox_id, due_at, queue_id, task_ids
 )
 select (select count(*)::int from ended) as ended,
        coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))
-                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups;
+                   from woken where due_at = now() + interval '500 ms'), '[]'::json) as wakeups;
 
 -- name: findAttempts
 -- params: lease_nos

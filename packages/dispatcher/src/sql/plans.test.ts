@@ -19,7 +19,6 @@ import {
   queueStatus,
   readEvents,
   readWakeups,
-  readyRemains,
   wakeForgotten,
 } from "./statements.gen.ts";
 
@@ -41,7 +40,6 @@ const hot = [
   ],
   [firstReady, "1, 100"],
   [cancelQueued, "array[1]::bigint[], '{}'"],
-  [readyRemains, "1"],
   [pinInputs, "array[1]::bigint[], array[1]::bigint[]"],
   [describeLeases, `array[${token}]`],
   [lockLeases, `array[${token}]`],

@@ -54,7 +54,8 @@ delete from task_keys where job_id = any ($2::bigint[]) and task_public_id = any
 -- The whole creation of tasks that need nothing but their rows: no dedupe key, no output to hold, no slot to have. `job_places`
 -- point, from 1, into `dags` and `jobs`, an empty run_at is now; items whose job is unknown, tracked or limited are passed over, and `places` names
 -- those that were not. Task, ready row and wake-up in one statement: a task that exists can always be found by a worker.
--- Immediate wake-ups are due a little later than now: whoever writes them sends them, and the outbox loop only if he did not.
+-- Immediate wake-ups are due half a second from now(), which also marks them: whoever writes them sends them, and the outbox
+-- loop only if he did not. A wake-up for later is due when its tasks are.
 with job as materialized (
   select w.place, j.job_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms
     from unnest($2::text[], $3::text[]) with ordinality as w (dag, job, place)
@@ -73,14 +74,14 @@ with job as materialized (
   insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
-  select 'sqs', greatest(run_at, clock_timestamp() + interval '500 ms'), queue_id, array_agg(public_id)
+  select 'sqs', case when run_at <= now() then now() + interval '500 ms' else run_at end, queue_id, array_agg(public_id)
     from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created) c
    group by run_at, queue_id, part
   returning outbox_id, due_at, queue_id, task_ids
 )
 select (select coalesce(array_agg(place::int), '{}') from job) as places,
        coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))
-                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups;
+                   from woken where due_at = now() + interval '500 ms'), '[]'::json) as wakeups;
 
 -- name: createTasks
 -- params: tasks
@@ -104,13 +105,13 @@ with created as (
   select job_id, output_partition, task_id from created where output_partition is not null
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
-  select 'sqs', greatest(run_at, clock_timestamp() + interval '500 ms'), queue_id, array_agg(public_id)
+  select 'sqs', case when run_at <= now() then now() + interval '500 ms' else run_at end, queue_id, array_agg(public_id)
     from (select run_at, queue_id, public_id, (row_number() over (partition by queue_id, run_at) - 1) / 1000 as part from created where not limited) c
    group by run_at, queue_id, part
   returning outbox_id, due_at, queue_id, task_ids
 )
 select coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids))
-                   from woken where due_at <= clock_timestamp() + interval '500 ms'), '[]'::json) as wakeups;
+                   from woken where due_at = now() + interval '500 ms'), '[]'::json) as wakeups;
 
 -- name: createRun
 -- params: public_id, org_id, dag_id, dag_version_id

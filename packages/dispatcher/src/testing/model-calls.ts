@@ -90,7 +90,8 @@ export function claimed(
       const rest = (tasks: readonly ModelTask[]) => tasks.filter((task) => !named.includes(task));
       if (!deaf) assertTurn(rest(due), rest(taken));
     }
-    assert.equal(answer.more, due.length > max);
+    // Exactly as many as were asked for: it may say either.
+    if (due.length !== max) assert.equal(answer.more, due.length > max);
   }
   for (const task of answer.tasks) begin(model, session, task);
 }

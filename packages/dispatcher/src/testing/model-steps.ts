@@ -28,6 +28,7 @@ export class Real {
   readonly sessions: Sessions;
   readonly claims: readonly [Claims, Claims];
   readonly tasks: Tasks;
+  readonly priorities: ReadonlySet<number>;
   readonly claimed = new Map<string, ClaimedTask>();
   /** Where the outbox ended after the last call. */
   outbox = 0;
@@ -38,9 +39,10 @@ export class Real {
     this.world = world;
     this.sessions = new Sessions(db, () => undefined, 3_600_000);
     const watermarks = { lagMs: 0, sweepEveryMs: 0, sweepShare: 0 };
-    const claims = () => new Claims({ db, orgId, datasetsBucket, jobs: new Jobs(db), watermarks });
+    const release = (tokens: readonly string[]) => world.completions.release(tokens);
+    const claims = () => new Claims({ db, orgId, datasetsBucket, jobs: new Jobs(db), watermarks, release });
     this.claims = [claims(), claims()];
-    this.claims[0].added(new Set(priorities), true);
+    this.priorities = new Set(priorities);
     const onAdded = (added: ReadonlySet<number>, early: boolean) => this.claims[0].added(added, early);
     this.tasks = new Tasks(db, { onReady: () => undefined, onAdded });
   }
@@ -126,6 +128,8 @@ export const open: Step = step("open", always, async (model, real) => {
 });
 
 async function ask(real: Real, dispatcher: number, session: ModelSession, ids: readonly string[], max: number) {
+  // As if it had created tasks of each: one that a commit or a free slot makes ready is otherwise met at the next look ahead.
+  real.claims[0].added(real.priorities, false);
   const answer = await at(real.claims, dispatcher).claim({
     session_id: session.id,
     queue: "default",
