@@ -78,10 +78,7 @@ export function isUnavailable(error: unknown): boolean {
   if (state !== undefined && /^E[A-Z]+$/.test(state)) return true;
   if (state !== undefined && /^[0-9A-Z]{5}$/.test(state)) {
     // 25P03: ended by Postgres because it idled in a transaction, as after a stall of ours.
-    // 57014: cut by statement_timeout: too slow now says nothing of the statement.
-    return (
-      state.startsWith("08") || state.startsWith("57P") || state === "53300" || state === "25P03" || state === "57014"
-    );
+    return state.startsWith("08") || state.startsWith("57P") || state === "53300" || state === "25P03";
   }
   // pg gives these no code; its texts are the only sign there is (pg 8.23, lib/client.js, and pg-pool 3, index.js).
   return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|Cannot use a pool after calling end)/.test(
