@@ -75,6 +75,7 @@ function latecomers(options: Latecomers): Promise<Judged> {
     });
     chaos.start({});
     while (tally.get("late calls") < fenceLateMin && work.seconds * 1_000 < fenceMsMax) await pause(lookEveryMs);
+    work.enough();
     await chaos.stop();
     for (const failure of chaos.failures) throw failure;
     const judged = await work.finish();

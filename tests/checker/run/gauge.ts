@@ -2,8 +2,11 @@
 import { type Database, Loop, type Service, silentLog } from "@trace/kit";
 import { gaugeEveryMs } from "./limits.ts";
 
-const text = `select (select count(*)::int from ready) + (select count(*)::int from waiting) + (select count(*)::int from leases) as open,
-  (select count(*)::int from live_outputs) as dataset`;
+/** Those of puppets are left out: they end when puppets let them. */
+const text = `select (select count(*)::int from ready where queue_id = q.queue_id) + (select count(*)::int from waiting)
+    + (select count(*)::int from leases where queue_id = q.queue_id) as open,
+    (select count(*)::int from live_outputs) as dataset
+  from queues q where q.name = 'default'`;
 
 export class Gauge implements Service {
   readonly #db: Database;

@@ -16,22 +16,38 @@ export interface Payload {
 
 export const plainDag = "plain";
 export const datasetDag = "sets";
+export const puppetDag = "puppets";
+/** Puppets have a queue of their own: what they claim nobody else does, so that a few tasks serve them for many attempts. */
+export const puppetQueue = "puppets";
 
-/** Jobs that write nothing, by name: their time limit, and how many tasks of them may run at once. */
-export const plainJobs = {
-  work: { timeout: "6s", limit: undefined },
-  /** Held by puppets past its deadline. */
-  brief: { timeout: "1s", limit: undefined },
+interface PlainJob {
+  readonly timeout: string;
+  /** How many tasks may run at once. */
+  readonly limit?: number;
+}
+
+/** Jobs that write nothing, by name. */
+const plainJobs: Readonly<Record<string, PlainJob>> = {
+  work: { timeout: "6s" },
   limited: { timeout: "6s", limit: 16 },
-} as const;
-export type PlainJob = keyof typeof plainJobs;
+};
+/** `brief` is held past its deadline. */
+const puppetJobs: Readonly<Record<string, PlainJob>> = { pool: { timeout: "60s" }, brief: { timeout: "1s" } };
 
-export function plainSource(): string {
-  const jobs = Object.entries(plainJobs).map(([name, { timeout, limit }]) => {
+function source(dag: string, jobs: Readonly<Record<string, PlainJob>>): string {
+  const texts = Object.entries(jobs).map(([name, { timeout, limit }]) => {
     const limited = limit === undefined ? "" : `    max_concurrency: ${limit}\n`;
     return `  ${name}:\n    operator: noop\n    duration: 0ms\n    timeout: ${timeout}\n${limited}`;
   });
-  return `dag: ${plainDag}\njobs:\n${jobs.join("")}`;
+  return `dag: ${dag}\njobs:\n${texts.join("")}`;
+}
+
+export function plainSource(): string {
+  return source(plainDag, plainJobs);
+}
+
+export function puppetSource(): string {
+  return source(puppetDag, puppetJobs);
 }
 
 export function datasetJob(index: number): string {

@@ -15,7 +15,7 @@ import {
 } from "@trace/contracts";
 import type { SeededRandom } from "../../faults/random.ts";
 import type { Ledger } from "./ledger.ts";
-import { plainDag } from "./plan.ts";
+import { puppetDag, puppetQueue } from "./plan.ts";
 import type { Tally } from "./tally.ts";
 
 export interface Stage {
@@ -25,6 +25,8 @@ export interface Stage {
   readonly ledger: Ledger;
   readonly random: SeededRandom;
   readonly tally: Tally;
+  /** Aborted when the run has enough: nobody waits any longer. */
+  readonly enough: AbortSignal;
 }
 
 interface Session {
@@ -33,9 +35,8 @@ interface Session {
   readonly beat_ms: number;
 }
 
-const queue = "default";
-/** Of what puppets make for themselves: workers ask for it last. */
-const lastPriority = 50;
+/** Tasks are made for this many stories at once. */
+const madeFor = 4;
 /** How often the same tasks are played with in one story. */
 const lateRounds = 2;
 const backRounds = 4;
@@ -43,34 +44,37 @@ const success = { kind: "success" as const, outputs: [] };
 /** Past the deadline of the job `brief`: its time limit and the grace that the dispatcher keeps, milliseconds. */
 const briefMs = 11_000;
 
+function wait({ enough }: Stage, ms: number): Promise<void> {
+  return pause(ms, undefined, { signal: enough }).catch(() => undefined); // the run has enough
+}
+
 function open(stage: Stage): Promise<Session> {
   return stage.worker.openSession({ body: { worker: "puppet", host: "here", pid: process.pid, slots: 1 } });
 }
 
-/** Creates tasks and takes them before anybody else does, by name: most of them, and some that were there before. */
-async function take(stage: Stage, session: Session, count: number, job = "work"): Promise<ClaimedTask[]> {
-  const item = { dag: plainDag, job, priority: lastPriority, payload: { plan: "ok", ms: 0 } };
-  const made = await stage.user.createTasks({ body: { items: Array.from({ length: count }, () => item) } });
-  return claim(
-    stage,
-    session,
-    made.items.flatMap(({ task_id }) => task_id ?? []),
-  );
+/** Takes tasks of the puppets' queue; where there are too few, some are made for this time and the next ones. */
+async function take(stage: Stage, session: Session, count: number): Promise<ClaimedTask[]> {
+  const tasks = await claim(stage, session, count);
+  if (tasks.length >= count / 2) return tasks;
+  await make(stage, "pool", madeFor * count);
+  return [...tasks, ...(await claim(stage, session, count - tasks.length))];
 }
 
-/** As many tasks as are named, those first. */
-async function claim(stage: Stage, session: Session, ids: readonly string[]): Promise<ClaimedTask[]> {
-  if (ids.length === 0) return [];
-  const body = { session_id: session.session_id, queue, task_ids: [...ids], max: ids.length };
+async function make(stage: Stage, job: "pool" | "brief", count: number): Promise<string[]> {
+  const item = { dag: puppetDag, job, payload: { plan: "ok", ms: 0 } };
+  const { items } = await stage.user.createTasks({ body: { items: Array.from({ length: count }, () => item) } });
+  return items.flatMap(({ task_id }) => task_id ?? []);
+}
+
+/** Those named first, then the next ones. */
+async function claim(stage: Stage, session: Session, max: number, ids: readonly string[] = []): Promise<ClaimedTask[]> {
+  if (max === 0) return [];
+  const body = { session_id: session.session_id, queue: puppetQueue, task_ids: [...ids], max };
   return claimedTasks(await stage.worker.claim({ body }));
 }
 
 function idsOf(tasks: readonly ClaimedTask[]): string[] {
   return tasks.map(({ task_id }) => task_id);
-}
-
-function isPlain({ staging }: ClaimedTask): boolean {
-  return staging.length === 0;
 }
 
 function ends(tasks: readonly ClaimedTask[], result: Completion["result"] = success): Completion[] {
@@ -97,14 +101,15 @@ export async function comeBackLate(stage: Stage, count: number): Promise<void> {
   let session = await open(stage);
   let tasks = await take(stage, session, count);
   for (let round = 1; ; round += 1) {
-    await pause(session.ttl_ms + stage.random.integer(20, 1_500));
-    const late = tasks.filter(isPlain);
-    stage.tally.add("late calls", late.length);
-    const answers = await complete(stage, ends(late));
+    await wait(stage, session.ttl_ms + stage.random.integer(20, 1_500));
+    stage.tally.add("late calls", tasks.length);
+    const some = Math.floor(tasks.length / 5);
+    const snooze = { kind: "snooze" as const, delay_ms: 0 };
+    const answers = await complete(stage, [...ends(tasks.slice(some)), ...ends(tasks.slice(0, some), snooze)]);
     stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
-    if (round === lateRounds) return;
+    if (round === lateRounds || stage.enough.aborted) return;
     session = await open(stage);
-    tasks = await claim(stage, session, idsOf(late));
+    tasks = await claim(stage, session, count, idsOf(tasks));
   }
 }
 
@@ -113,13 +118,13 @@ export async function handBack(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
   let tasks = await take(stage, session, count);
   for (let round = 1; round <= backRounds; round += 1) {
-    const kept = tasks.filter(isPlain).slice(0, Math.floor(tasks.length / 10));
+    const kept = tasks.slice(0, Math.floor(tasks.length / 10));
     const back = tasks.filter((task) => !kept.includes(task));
     stage.tally.add("releases", await release(stage, back));
     await complete(stage, ends(kept));
     if (round === 1) await release(stage, back);
     if (round === backRounds) await complete(stage, ends(back));
-    else tasks = await claim(stage, session, idsOf(back));
+    else tasks = await claim(stage, session, back.length, idsOf(back));
   }
   await close(stage, session);
 }
@@ -136,7 +141,7 @@ export async function closeEarly(stage: Stage, count: number): Promise<void> {
 /** Snoozes some, ends others twice with the same words, and then with others. */
 export async function endTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(isPlain);
+  const tasks = await take(stage, session, count);
   const half = Math.floor(tasks.length / 2);
   const first = [
     ...ends(tasks.slice(0, half), { kind: "snooze", delay_ms: stage.random.integer(0, 1_000) }),
@@ -153,7 +158,7 @@ export async function endTwice(stage: Stage, count: number): Promise<void> {
 /** Starts attempts for one invocation, then for another. */
 export async function startTwice(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(isPlain);
+  const tasks = await take(stage, session, count);
   if (tasks.length === 0) return;
   const items = () => ({ items: tasks.map(({ lease_token }) => ({ lease_token, nonce: randomUUID() })) });
   const first = items();
@@ -169,18 +174,19 @@ export async function startTwice(stage: Stage, count: number): Promise<void> {
 /** Holds short tasks past their deadline while its session lives, and then ends them. */
 export async function holdTooLong(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = await take(stage, session, count, "brief");
+  const ids = await make(stage, "brief", count);
+  const tasks = await claim(stage, session, count, ids);
   const untilMs = performance.now() + briefMs + stage.random.integer(20, 900);
   const beat = () =>
     stage.worker.heartbeat({
       params: { session_id: session.session_id },
       body: { leases: tasks.map(({ lease_no }) => lease_no), progress: [] },
     });
-  while (performance.now() < untilMs) {
-    await pause(Math.min(session.beat_ms, Math.max(0, untilMs - performance.now())));
+  while (performance.now() < untilMs && !stage.enough.aborted) {
+    await wait(stage, Math.min(session.beat_ms, Math.max(0, untilMs - performance.now())));
     await beat();
   }
-  await complete(stage, ends(tasks.filter(isPlain)));
+  await complete(stage, ends(tasks));
   stage.tally.add("attempts held past their deadline", tasks.length);
   await beat();
   await close(stage, session);
@@ -208,7 +214,7 @@ export async function forge(stage: Stage): Promise<void> {
 /** Asks the task API while the lease lives, and after the attempt has ended. */
 export async function askOwnTask(stage: Stage): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, 5)).filter(isPlain);
+  const tasks = await take(stage, session, 5);
   const ask = async () => {
     const asked = tasks.map(({ lease_token: token }) => stage.task.describe({}, { token }));
     return (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled").length;
@@ -222,7 +228,7 @@ export async function askOwnTask(stage: Stage): Promise<void> {
 /** Cancels tasks under a running attempt, which then ends; replays some of them, and retries what waits. */
 export async function cancelUnder(stage: Stage, count: number): Promise<void> {
   const session = await open(stage);
-  const tasks = (await take(stage, session, count)).filter(isPlain);
+  const tasks = await take(stage, session, count);
   const ids = tasks.map(({ task_id }) => task_id);
   if (ids.length === 0) return;
   const { items } = await stage.user.cancelTasks({ body: { task_ids: ids.slice(0, Math.ceil(ids.length / 2)) } });

@@ -70,6 +70,7 @@ async function hurt(options: RunOptions, work: Work): Promise<RunResult> {
       if (work.seconds > untilSeconds) break;
       await pause(lookEveryMs);
     }
+    work.enough();
     await chaos.stop();
   } finally {
     clearInterval(tell);

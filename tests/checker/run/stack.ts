@@ -14,6 +14,7 @@ import { Recorder } from "../record/recorder.ts";
 import { type Child, Children } from "./children.ts";
 import { type AccessKey, buckets, freePorts, type RunFolder } from "./folder.ts";
 import { ownConnectionsMax } from "./limits.ts";
+import { puppetQueue } from "./plan.ts";
 
 const region = "us-east-1";
 const host = "127.0.0.1";
@@ -120,17 +121,39 @@ export class ChaosStack {
     await this.cutter.start();
     await this.recorder.start();
     this.recorder.setTargets(this.#dispatcherPorts.map((ports, index) => ({ index, ports })));
-    // One after another: the first one migrates.
+    // The first one migrates; it knows the queues of when it started, so it starts again when there is one more.
+    const first = this.#startDispatcher(0);
+    await first.ready();
+    await this.#addQueue(puppetQueue);
+    await first.kill();
     for (const index of this.#dispatcherPorts.keys()) {
       const child = this.#startDispatcher(index);
       this.dispatchers.push({ name: child.name, child });
       await child.ready();
     }
     for (let index = 0; index < this.#options.workers; index += 1) {
-      const child = this.#startWorker(index);
+      const child = this.#startWorker(index, "default");
       this.workers.push({ name: child.name, child });
     }
     await Promise.all(this.workers.map(({ child }) => child.ready()));
+  }
+
+  /** A queue beside the default one, which no call can make yet: a row and a queue of SQS. */
+  async #addQueue(name: string): Promise<void> {
+    await this.db.raw("insert into queues (org_id, name) select org_id, $1 from orgs", [name]);
+    const answer = await fetch(url(this.#ports.sqs), {
+      method: "POST",
+      headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.CreateQueue" },
+      body: JSON.stringify({ QueueName: `trace-${name}` }),
+    });
+    if (!answer.ok) throw new Error(`the queue of ${name} could not be made: ${await answer.text()}`);
+  }
+
+  /** One more worker, for what is left in the puppets' queue. */
+  async workOffPuppets(): Promise<void> {
+    const child = this.#startWorker(this.workers.length, puppetQueue);
+    this.workers.push({ name: child.name, child });
+    await child.ready();
   }
 
   async stopWorkers(): Promise<void> {
@@ -191,7 +214,7 @@ export class ChaosStack {
     if (place === undefined) throw new RangeError(`there is no worker ${index}`);
     this.recorder.note(`killed ${place.name}`);
     await place.child.kill();
-    await this.#again(place, () => this.#startWorker(index));
+    await this.#again(place, () => this.#startWorker(index, "default"));
   }
 
   /** The time of day of a worker is set, by hours, while it works. */
@@ -266,7 +289,7 @@ export class ChaosStack {
     });
   }
 
-  #startWorker(index: number): Child {
+  #startWorker(index: number, queue: string): Child {
     const { folder, workerSlots } = this.#options;
     this.#workerNumber += 1;
     return this.#children.start({
@@ -280,6 +303,7 @@ export class ChaosStack {
         TRACE_WORKER_API: this.recorder.url("worker"),
         TRACE_TASK_API: this.recorder.url("task"),
         TRACE_WORKER_TOKEN_FILE: folder.workerTokenFile,
+        TRACE_QUEUE: queue,
         TRACE_WORK_DIR: join(folder.dir, "work"),
         TRACE_SLOTS: String(workerSlots),
         TRACE_DRAIN_MS: "5000",

@@ -63,7 +63,7 @@ export class Faults {
       }),
       story("backends of Postgres terminated", often, () => stack.terminateBackends(backendsAtOnce)),
       story("queues purged", often, async () => {
-        await stack.sqs.purge("trace-default");
+        await stack.sqs.purge();
         stack.recorder.note("purged the queue");
         return 1;
       }),
@@ -97,8 +97,8 @@ export class Faults {
 
 export function puppetStories(stage: Stage): Story[] {
   return [
-    { name: "late", every: 1_000, tellers: 4, run: () => puppets.comeBackLate(stage, puppetTasks) },
-    { name: "back", every: 1_600, run: () => puppets.handBack(stage, puppetTasks) },
+    { name: "late", every: 800, tellers: 4, run: () => puppets.comeBackLate(stage, puppetTasks) },
+    { name: "back", every: 1_200, run: () => puppets.handBack(stage, puppetTasks) },
     { name: "close", every: 3_000, run: () => puppets.closeEarly(stage, puppetTasks) },
     { name: "twice", every: 3_000, run: () => puppets.endTwice(stage, puppetTasks) },
     { name: "start", every: 3_000, run: () => puppets.startTwice(stage, 30) },

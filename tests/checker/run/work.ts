@@ -12,7 +12,7 @@ import { RunFolder } from "./folder.ts";
 import { Gauge } from "./gauge.ts";
 import { Ledger } from "./ledger.ts";
 import { readyMsMax, tellEveryMs } from "./limits.ts";
-import { datasetSource, plainSource } from "./plan.ts";
+import { datasetSource, plainSource, puppetDag, puppetQueue, puppetSource } from "./plan.ts";
 import { Producer } from "./producer.ts";
 import type { Stage } from "./puppets.ts";
 import { ChaosStack, type StackOptions } from "./stack.ts";
@@ -48,6 +48,7 @@ export class Work {
   readonly #say: Say;
   readonly #user: Client<typeof userRoutes>;
   readonly #taskTransport: HttpTransport;
+  readonly #enough = new AbortController();
   readonly #beganMs = performance.now();
 
   private constructor(folder: RunFolder, random: SeededRandom, stack: ChaosStack, { say, calm = false }: WorkOptions) {
@@ -65,7 +66,15 @@ export class Work {
     this.gauge = new Gauge(stack.db);
     this.producer = new Producer({ api: user, ledger: this.ledger, gauge: this.gauge, random, calm });
     const { ledger, tally } = this;
-    this.stage = { worker: stack.workerClient(), user, task, ledger, random: random.fork("puppets"), tally };
+    this.stage = {
+      worker: stack.workerClient(),
+      user,
+      task,
+      ledger,
+      random: random.fork("puppets"),
+      tally,
+      enough: this.#enough.signal,
+    };
   }
 
   /** Starts a system, does `work` with it and answers with what that did; nothing is left of it when it throws. */
@@ -93,14 +102,25 @@ export class Work {
     return (performance.now() - this.#beganMs) / 1_000;
   }
 
+  /** Stories that wait are cut short. */
+  enough(): void {
+    this.#enough.abort();
+  }
+
   say(line: string): void {
     this.#say(`${this.seconds.toFixed(0).padStart(4)} s  ${line}`);
   }
 
   async #deploy(): Promise<void> {
-    for (const source of [plainSource(), datasetSource()]) {
+    for (const source of [plainSource(), datasetSource(), puppetSource()]) {
       await this.#user.deploy({ body: { file_name: "checker.yaml", source } });
     }
+    // Before there is a task of them: jobs of puppets go to the puppets' queue, which a DAG file cannot say yet.
+    await this.stack.db.raw(
+      `update job_versions jv set queue_id = q.queue_id from jobs j join dags d on d.dag_id = j.dag_id, queues q
+        where jv.job_id = j.job_id and d.name = $1 and q.name = $2`,
+      [puppetDag, puppetQueue],
+    );
     await this.gauge.start();
     await this.producer.start();
   }
@@ -112,6 +132,7 @@ export class Work {
     await this.producer.stop();
     await this.gauge.stop();
     await until("Postgres answers", async () => (await db.raw("select 1")).length === 1, readyMsMax);
+    await this.stack.workOffPuppets();
     let toldMs = performance.now();
     const left = await drain(db, this.#user, (count) => {
       if (performance.now() - toldMs < tellEveryMs) return;
