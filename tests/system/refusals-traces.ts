@@ -49,12 +49,19 @@ export interface ObjectFiles {
   readonly work: readonly string[];
 }
 
+/** What a worker keeps of itself beside the folders of its attempts: its session, for who starts after it. */
+function isWorkersOwn(name: string): boolean {
+  return /(^|\/)sessions\.json(\.\w+)?$/.test(name);
+}
+
 export function objectFiles(stateDir: string): ObjectFiles {
   const work = join(stateDir, "work");
   return {
     datasets: filesBelow(join(stateDir, "objects", "b", "trace-datasets")),
     temporary: filesBelow(join(stateDir, "objects", "tmp")),
-    work: existsSync(work) ? filesBelow(work).filter((name) => statSync(join(work, name)).isFile()) : [],
+    work: existsSync(work)
+      ? filesBelow(work).filter((name) => !isWorkersOwn(name) && statSync(join(work, name)).isFile())
+      : [],
   };
 }
 
