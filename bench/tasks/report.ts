@@ -22,6 +22,7 @@ interface Throughput {
   readonly tasks: number;
   readonly cost: Cost;
   readonly wakeupsReceived: number;
+  readonly claims: number;
   /** Creating the tasks beforehand, in thousands. */
   readonly fillPerSecond?: number;
 }
@@ -34,6 +35,7 @@ export function throughput(name: string, rounds: Rounds<Throughput>): Measured {
     const [a, b] = [middle(mine, figure), middle(theirs, figure)];
     return `${name}${what}: ${ours} ${show(a)}, ${peer} ${show(b)}, ratio ${ratio(a / b)}`;
   };
+  const whole = (figure: (round: Throughput) => number) => Math.round(middle(mine, figure));
   const perTask = (unit: string) => (value: number) => `${value.toFixed(1)} ${unit}/task`;
   return {
     name,
@@ -45,7 +47,7 @@ export function throughput(name: string, rounds: Rounds<Throughput>): Measured {
         : []),
       compare(" WAL", (round) => round.cost.walBytes / round.tasks, perTask("B")),
       ...[ours, peer].map((side) => `${name} CPU of ${side}: ${processes(rounds, side)}`),
-      `${name} wake-ups of ${ours}: ${Math.round(middle(mine, (round) => round.cost.wakeupsSent ?? 0))} sent, ${Math.round(middle(mine, (round) => round.wakeupsReceived))} received, for ${Math.round(middle(mine, (round) => round.tasks))} tasks`,
+      `${name} calls of ${ours}: ${whole((round) => round.claims)} claims, ${whole((round) => round.cost.wakeupsSent ?? 0)} wake-ups sent, ${whole((round) => round.wakeupsReceived)} received, for ${whole((round) => round.tasks)} tasks`,
       ...noise(rounds).map((text) => `${name}: ${text}`),
     ],
     rounds: plain(rounds),

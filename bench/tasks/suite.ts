@@ -31,6 +31,7 @@ type Speed = {
   readonly tasks: number;
   readonly cost: Cost;
   readonly wakeupsReceived: number;
+  readonly claims: number;
 };
 
 export class Suite {

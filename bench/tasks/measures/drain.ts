@@ -22,6 +22,7 @@ export interface DrainRound {
   readonly fillPerSecond: number;
   readonly cost: Cost;
   readonly wakeupsReceived: number;
+  readonly claims: number;
 }
 
 export interface DrainHow {
@@ -58,5 +59,12 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
   await side.settle();
   await side.verify(tasks);
   const seconds = ((side.name === "ours" ? counts.lastMs : emptyMs) - counts.firstMs) / 1_000;
-  return { tasks, perSecond: tasks / seconds, fillPerSecond, cost, wakeupsReceived: counts.wakeups };
+  return {
+    tasks,
+    perSecond: tasks / seconds,
+    fillPerSecond,
+    cost,
+    wakeupsReceived: counts.wakeups,
+    claims: counts.claims,
+  };
 }

@@ -12,6 +12,8 @@ export interface SustainedRound {
   /** Tasks done in the time of `cost`. */
   readonly tasks: number;
   readonly wakeupsReceived: number;
+  /** Claim calls that were answered; 0 where there are none. */
+  readonly claims: number;
 }
 
 export interface SustainedHow {
@@ -58,7 +60,13 @@ export async function sustainedRound(side: Side, postgres: BenchPostgres, how: S
   await side.settle();
   await side.verify(created);
   const perSecond = (last.done - first.done) / ((last.atMs - first.atMs) / 1_000);
-  return { perSecond, cost, tasks: perSecond * cost.seconds, wakeupsReceived: last.wakeups - first.wakeups };
+  return {
+    perSecond,
+    cost,
+    tasks: perSecond * cost.seconds,
+    wakeupsReceived: last.wakeups - first.wakeups,
+    claims: last.claims - first.claims,
+  };
 }
 
 async function untilDone(side: Side, created: number): Promise<void> {
