@@ -50,7 +50,7 @@ export interface ObjectFiles {
 }
 
 /** What a worker keeps of itself beside the folders of its attempts: its session, for who starts after it. */
-function isWorkersOwn(name: string): boolean {
+export function isWorkersOwn(name: string): boolean {
   return /(^|\/)sessions\.json(\.\w+)?$/.test(name);
 }
 
