@@ -2,6 +2,7 @@
  * `npm run bench -- <suite> [options]`: measures what the project promises beside a peer, on one server, in one run.
  * Figures go to standard output, what happens meanwhile to standard error.
  */
+import { UsageError } from "./harness/usage.ts";
 import { runTasks } from "./tasks/main.ts";
 
 const suites: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = { tasks: runTasks };
@@ -16,6 +17,7 @@ try {
   await suite(args);
   process.exit(0);
 } catch (error) {
-  console.error(error);
-  process.exit(1);
+  const misused = error instanceof UsageError;
+  console.error(misused ? error.message : error);
+  process.exit(misused ? 2 : 1);
 }

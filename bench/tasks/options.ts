@@ -1,6 +1,7 @@
 /** The command line of the suite. */
 import { parseArgs } from "node:util";
 import { gateWaitMaxMs } from "../harness/limits.ts";
+import { UsageError } from "../harness/usage.ts";
 import {
   drainTasksDefault,
   finishedTasksDefault,
@@ -61,19 +62,19 @@ export function readOptions(args: readonly string[]): TasksOptions {
       },
     }));
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
   }
   const number = (name: string): number | undefined => {
     const value = values[name];
     if (value === undefined) return undefined;
     const parsed = Number(value);
-    if (!(parsed > 0)) throw new Error(`--${name} is '${value}', which is no number above 0\n\n${usage}`);
+    if (!(parsed > 0)) throw new UsageError(`--${name} is '${value}', which is no number above 0\n\n${usage}`);
     return parsed;
   };
   const names = typeof values.only === "string" ? values.only.split(",") : measures.filter((name) => name !== "soak");
   const only = names.map((name) => {
     const known = measures.find((measure) => measure === name);
-    if (known === undefined) throw new Error(`there is no measure '${name}'\n\n${usage}`);
+    if (known === undefined) throw new UsageError(`there is no measure '${name}'\n\n${usage}`);
     return known;
   });
   const tasks = number("tasks") ?? drainTasksDefault;
