@@ -34,15 +34,14 @@ export const progressEveryMs = 10;
 export const drainMaxMs = 300_000;
 export const stepMaxMs = 120_000;
 
-/**
- * graphile-worker as it was found best here (bench/README.md, "Tuning"): for throughput large local batches and batched
- * completion, for latency the same without a wait.
- */
+const graphileBase = { concurrency: 10, poolConnections: 10, completeBatchDelayMs: 0 } as const;
+
+/** graphile-worker as it was found best here, for each measure: bench/README.md, "Tuning graphile-worker". */
 export const graphileSettings = {
-  throughput: { concurrency: 10, poolConnections: 10, localQueueTasks: 2_000, completeBatchDelayMs: 0 },
-  sustained: { concurrency: 10, poolConnections: 10, localQueueTasks: 2_000, completeBatchDelayMs: 0 },
-  singles: { concurrency: 10, poolConnections: 10, localQueueTasks: 2_000, completeBatchDelayMs: 0 },
-  latency: { concurrency: 10, poolConnections: 10, localQueueTasks: 2_000, completeBatchDelayMs: 0 },
+  drain: { ...graphileBase, localQueueTasks: 8_000 },
+  hundreds: { ...graphileBase, localQueueTasks: 2_000 },
+  singles: { ...graphileBase, localQueueTasks: 2_000, refetchDelayMs: 100 },
+  latency: { ...graphileBase, localQueueTasks: 2_000 },
   /** Connections of the producer, for 16 calls in flight. */
   producerConnections: 16,
 } as const;

@@ -78,7 +78,7 @@ export class Suite {
 
   async #drain(): Promise<Measured[]> {
     const { graphile, ours: mine } = this.#parts;
-    graphile.use(graphileSettings.throughput);
+    graphile.use(graphileSettings.drain);
     const rounds = await this.#rounds("drain", [this.#draining(ours, mine), this.#draining(peer, graphile)]);
     return [throughput("drain", rounds)];
   }
@@ -87,7 +87,7 @@ export class Suite {
     const { graphile, ours: mine, options } = this.#parts;
     const measured: Measured[] = [];
     for (const [name, how, settings] of [
-      ["sustained in hundreds", hundreds, graphileSettings.sustained],
+      ["sustained in hundreds", hundreds, graphileSettings.hundreds],
       ["sustained by single calls", singles, graphileSettings.singles],
     ] as const) {
       graphile.use(settings);

@@ -16,7 +16,7 @@ export class GraphileSide implements Side {
   readonly name = "graphile-worker";
   readonly db: Database;
   readonly #postgres: BenchPostgres;
-  #settings: GraphileSettings = graphileSettings.throughput;
+  #settings: GraphileSettings = graphileSettings.drain;
   #worker: WorkerChild | undefined;
   #producer: ProducerChild | undefined;
 

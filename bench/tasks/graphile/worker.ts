@@ -15,7 +15,7 @@ export interface GraphileSettings {
 }
 
 const settings: GraphileSettings = JSON.parse(
-  process.env[settingsVariable] ?? JSON.stringify(graphileSettings.throughput),
+  process.env[settingsVariable] ?? JSON.stringify(graphileSettings.drain),
 ) as GraphileSettings;
 
 runWorker(async (tally) => {
