@@ -57,4 +57,4 @@ export const fenceWorkers = 1;
 export const fenceSlots = 64;
 /** Calls that came too late before it ends, and how long it may take to have them, milliseconds. */
 export const fenceLateMin = 400;
-export const fenceMsMax = 20_000;
+export const fenceMsMax = 60_000;

@@ -101,16 +101,39 @@ export async function comeBackLate(stage: Stage, count: number): Promise<void> {
   let session = await open(stage);
   let tasks = await take(stage, session, count);
   for (let round = 1; ; round += 1) {
-    await wait(stage, session.ttl_ms + stage.random.integer(20, 1_500));
+    await wait(stage, session.ttl_ms + stage.random.integer(100, 1_500));
     stage.tally.add("late calls", tasks.length);
     const some = Math.floor(tasks.length / 5);
     const snooze = { kind: "snooze" as const, delay_ms: 0 };
     const answers = await complete(stage, [...ends(tasks.slice(some)), ...ends(tasks.slice(0, some), snooze)]);
-    stage.tally.add("late completions", answers.filter(({ accepted }) => !accepted).length);
+    const letIn = answers.filter(({ accepted }) => accepted).length;
+    stage.tally.add("late completions", answers.length - letIn);
+    stage.tally.add("late completions let in", letIn);
     if (round === lateRounds || stage.enough.aborted) return;
     session = await open(stage);
     tasks = await claim(stage, session, count, idsOf(tasks));
   }
+}
+
+/** Goes silent until its session has just expired, reaped or not yet, and then goes on as if nothing had been. */
+export async function speakLate(stage: Stage, count: number): Promise<void> {
+  const { random, tally, task, worker } = stage;
+  const session = await open(stage);
+  const tasks = await take(stage, session, count);
+  const [first] = tasks;
+  if (first === undefined) return;
+  await wait(stage, session.ttl_ms + random.integer(20, 800));
+  const params = { session_id: session.session_id };
+  const items = tasks.map(({ lease_token }) => ({ lease_token, nonce: randomUUID() }));
+  const say = random.pick<() => Promise<unknown>>([
+    () => worker.heartbeat({ params, body: { leases: tasks.map(({ lease_no }) => lease_no), progress: [] } }),
+    () => claim(stage, session, count),
+    () => task.describe({}, { token: first.lease_token }),
+    () => worker.start({ body: { items } }),
+    () => release(stage, tasks),
+  ]);
+  tally.add("calls of a session that is over");
+  await say();
 }
 
 /** Hands most back, takes them again, and again; each time twice. Ends the rest, and then ends what was handed back. */

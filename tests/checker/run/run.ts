@@ -101,6 +101,7 @@ function faultCounts(stack: ChaosStack, tally: Tally): Map<string, number> {
   ];
   const done = [
     "late completions",
+    "calls of a session that is over",
     "releases",
     "completions made twice",
     "starts made twice",

@@ -98,6 +98,7 @@ export class Faults {
 export function puppetStories(stage: Stage): Story[] {
   return [
     { name: "late", every: 800, tellers: 4, run: () => puppets.comeBackLate(stage, puppetTasks) },
+    { name: "speak", every: 1_500, tellers: 2, run: () => puppets.speakLate(stage, 10) },
     { name: "back", every: 1_200, run: () => puppets.handBack(stage, puppetTasks) },
     { name: "close", every: 3_000, run: () => puppets.closeEarly(stage, puppetTasks) },
     { name: "twice", every: 3_000, run: () => puppets.endTwice(stage, puppetTasks) },
