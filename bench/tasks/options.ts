@@ -12,7 +12,7 @@ import {
   warmupTasks,
 } from "./limits.ts";
 
-export const measures = ["drain", "sustained", "latency", "pinned", "finished", "floor", "soak"] as const;
+export const measures = ["drain", "hundreds", "singles", "latency", "pinned", "finished", "floor", "soak"] as const;
 export type MeasureName = (typeof measures)[number];
 
 export interface TasksOptions {
@@ -33,7 +33,7 @@ export interface TasksOptions {
 }
 
 export const usage = `npm run bench -- tasks [options]
-  --only drain,sustained   some of: ${measures.join(", ")}; default: all but soak
+  --only drain,hundreds    some of: ${measures.join(", ")}; default: all but soak
   --rounds N               rounds of each side that count; default: as the measure has it
   --tasks N                tasks of a drain; default ${drainTasksDefault}
   --seconds N              length of a sustained round; default ${sustainedMs / 1_000}

@@ -2,6 +2,7 @@
 import { milliseconds, perSecond } from "../harness/numbers.ts";
 import { type BenchPostgres, holdSnapshot } from "../harness/postgres.ts";
 import type { GraphileSide } from "./graphile/side.ts";
+import type { GraphileSettings } from "./graphile/worker.ts";
 import { graphileSettings, hundreds, roundsDefault, singles, sustainedWarmupMs } from "./limits.ts";
 import { drainRound } from "./measures/drain.ts";
 import { floor } from "./measures/floor.ts";
@@ -61,8 +62,10 @@ export class Suite {
     switch (name) {
       case "drain":
         return this.#drain();
-      case "sustained":
-        return this.#sustained();
+      case "hundreds":
+        return this.#sustained("sustained in hundreds", hundreds, graphileSettings.hundreds);
+      case "singles":
+        return this.#sustained("sustained by single calls", singles, graphileSettings.singles);
       case "latency":
         return this.#latency();
       case "pinned":
@@ -83,23 +86,20 @@ export class Suite {
     return [throughput("drain", rounds)];
   }
 
-  async #sustained(): Promise<Measured[]> {
+  async #sustained(
+    name: string,
+    how: { readonly batch: number; readonly lanes: number },
+    settings: GraphileSettings,
+  ): Promise<Measured[]> {
     const { graphile, ours: mine, options } = this.#parts;
-    const measured: Measured[] = [];
-    for (const [name, how, settings] of [
-      ["sustained in hundreds", hundreds, graphileSettings.hundreds],
-      ["sustained by single calls", singles, graphileSettings.singles],
-    ] as const) {
-      graphile.use(settings);
-      const both = { ...how, ms: options.sustainedMs };
-      const rounds = await this.#rounds(
-        "sustained",
-        [this.#sustaining(ours, mine, both), this.#sustaining(peer, graphile, both)],
-        name,
-      );
-      measured.push(throughput(name, rounds));
-    }
-    return measured;
+    graphile.use(settings);
+    const both = { ...how, ms: options.sustainedMs };
+    const rounds = await this.#rounds(
+      "sustained",
+      [this.#sustaining(ours, mine, both), this.#sustaining(peer, graphile, both)],
+      name,
+    );
+    return [throughput(name, rounds)];
   }
 
   async #latency(): Promise<Measured[]> {

@@ -117,7 +117,7 @@ describe("rounds", () => {
 
 describe("the command line", () => {
   test("measures everything but the soak, or what was named", () => {
-    expect(readOptions([]).only).toEqual(["drain", "sustained", "latency", "pinned", "finished", "floor"]);
+    expect(readOptions([]).only).toEqual(["drain", "hundreds", "singles", "latency", "pinned", "finished", "floor"]);
     const some = readOptions(["--only", "drain,floor", "--rounds", "5", "--tasks", "1000", "--json"]);
     expect(some).toMatchObject({ only: ["drain", "floor"], rounds: 5, tasks: 1_000, warmupTasks: 1_000, json: true });
   });

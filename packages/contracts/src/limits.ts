@@ -4,6 +4,8 @@
 export const requestBytesMax = 32 * 1024 * 1024;
 /** Items in one batched call. */
 export const batchItemsMax = 10_000;
+/** A claim waits for work this long at most, milliseconds: well below what a client waits for an answer. */
+export const claimWaitMsMax = 20_000;
 /** Task ids in one wake-up message. */
 export const wakeupTaskIdsMax = 100;
 /** Largest SQS message we send, bytes. The service allows 1 MiB; ours are far smaller and stay so. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { jobDefinitionSchema } from "./dag/definition.ts";
 import { commitRefSchema, stagedOutputSchema } from "./dataset.ts";
 import { errorRecordSchema, TraceError } from "./errors/index.ts";
-import { batchItemsMax, outputsMax, wakeupTaskIdsMax } from "./limits.ts";
+import { batchItemsMax, claimWaitMsMax, outputsMax, wakeupTaskIdsMax } from "./limits.ts";
 import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
 
 export const taskStates = ["queued", "running", "completed", "canceled", "dead"] as const;
@@ -114,6 +114,11 @@ export const claimSchema = z.object({
   task_ids: z.array(uuidSchema).max(batchItemsMax).default([]),
   /** How many tasks the worker can run now; filled up with the next ones of the queue. */
   max: z.int().min(1).max(batchItemsMax),
+  /**
+   * When nothing is ready, the call stays open for so long, milliseconds, and is answered as soon as something becomes ready in
+   * this dispatcher. A later claim of the same session takes its place: the earlier one is answered with nothing.
+   */
+  wait_ms: z.int().min(0).max(claimWaitMsMax).default(0),
 });
 
 const claimedParts = {

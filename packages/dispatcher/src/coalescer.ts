@@ -1,7 +1,8 @@
 /**
  * Group commit: calls that meet share one transaction. The first call goes at once (leading edge); what arrives while it is on
- * its way waits and goes together in the next one. So a lone call waits for nobody, and a thousand at once cost as much as a
- * few, without a timer. What may wait is bounded; beyond that a call is turned away before anything of it was done (TR-1015).
+ * its way, or within a few milliseconds of its start, waits and goes together in the next one. So a lone call waits for nobody,
+ * and a thousand at once cost as much as a few. What may wait is bounded; beyond that a call is turned away before anything of
+ * it was done (TR-1015).
  */
 import { TraceError } from "@trace/contracts";
 
@@ -12,6 +13,8 @@ export interface CoalescerOptions<I, A> {
   readonly batchMax: number;
   readonly inFlightMax: number;
   readonly waitingMax: number;
+  /** Between the starts of two transactions, milliseconds, unless a whole batch waits. */
+  readonly gapMs?: number;
   /** One answer for each item, in order. */
   run(items: readonly I[]): Promise<readonly A[]>;
   onBatch?(items: number, calls: number): void;
@@ -28,6 +31,8 @@ export class Coalescer<I, A> {
   #calls: Call<I, A>[] = [];
   #waiting = 0;
   #inFlight = 0;
+  #startedMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CoalescerOptions<I, A>) {
     this.#options = options;
@@ -58,6 +63,7 @@ export class Coalescer<I, A> {
 
   #next(): void {
     while (this.#inFlight < this.#options.inFlightMax && this.#calls.length > 0) {
+      if (this.#isTooSoon()) return;
       const batch = this.#take();
       this.#inFlight += 1;
       void this.#run(batch).finally(() => {
@@ -65,6 +71,24 @@ export class Coalescer<I, A> {
         this.#next();
       });
     }
+  }
+
+  /** True when the last transaction began a moment ago: more will have arrived when the next one begins. */
+  #isTooSoon(): boolean {
+    const { gapMs = 0, batchMax } = this.#options;
+    if (this.#timer !== undefined && this.#waiting < batchMax) return true;
+    const nowMs = performance.now();
+    const leftMs = this.#startedMs + gapMs - nowMs;
+    if (leftMs > 0 && this.#waiting < batchMax) {
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#startedMs = Number.NEGATIVE_INFINITY;
+        this.#next();
+      }, leftMs);
+      return true;
+    }
+    this.#startedMs = nowMs;
+    return false;
   }
 
   #take(): Call<I, A>[] {

@@ -20,7 +20,7 @@ import { Coalescer } from "./coalescer.ts";
 import { publish } from "./commits.ts";
 import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock, lockLive } from "./endings.ts";
 import type { Events } from "./events.ts";
-import { completeBatchMax, completesInFlightMax, completesWaitingMax } from "./limits.ts";
+import { completeBatchMax, completesGapMs, completesInFlightMax, completesWaitingMax } from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
 import { storableRecord } from "./rules/text.ts";
@@ -94,6 +94,7 @@ export class Completions {
     this.#race = options.race ?? noRace;
     this.#plain = new Coalescer({
       name: "completions",
+      gapMs: completesGapMs,
       batchMax: completeBatchMax,
       inFlightMax: completesInFlightMax,
       waitingMax: completesWaitingMax,

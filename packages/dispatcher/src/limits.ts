@@ -77,6 +77,9 @@ export const jobsKeptMax = 2_000;
 /** Group commit: items that share one transaction, transactions at once, and items that may wait before calls are turned away. */
 export const createBatchMax = 2_000;
 export const createsInFlightMax = 2;
+/** Between the starts of two transactions, milliseconds, unless a whole batch waits: under load fewer and fuller ones. */
+export const createsGapMs = 2;
+export const completesGapMs = 3;
 export const createsWaitingMax = 50_000;
 export const completeBatchMax = 2_000;
 export const completesInFlightMax = 2;

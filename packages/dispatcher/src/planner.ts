@@ -1,7 +1,14 @@
 /**
  * How Postgres plans the dispatcher's statements. The hot tables are empty when all is well, and are vacuumed so; a plan
  * made then reads them whole, is kept by its connection, and meets 100,000 rows a moment later. Every statement has an
- * index to go by, so whole reads are taken off the planner's menu (it still does them where nothing else is possible);
- * JIT goes too, because it would take the price of those for the price of a long query (Postgres manual, section 19.7).
+ * index to go by, so whole reads are taken off the planner's menu, and with them the joins that want them, by hash and by merge
+ * (it still does these where nothing else is possible); JIT goes too, because it would take the price of those for the price of
+ * a long query (Postgres manual, section 19.7).
  */
-export const plannerSettings = { enable_seqscan: "off", jit: "off", plan_cache_mode: "force_generic_plan" } as const;
+export const plannerSettings = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  jit: "off",
+  plan_cache_mode: "force_generic_plan",
+} as const;

@@ -6,7 +6,7 @@ import { type CreateTask, type ErrorRecord, payloadBytesMax, TraceError, toError
 import { type Database, newId, type Queryable } from "@trace/kit";
 import { Coalescer } from "./coalescer.ts";
 import { admit } from "./endings.ts";
-import { createBatchMax, createsInFlightMax, createsWaitingMax, leaseLossesMax } from "./limits.ts";
+import { createBatchMax, createsGapMs, createsInFlightMax, createsWaitingMax, leaseLossesMax } from "./limits.ts";
 import { unstorable } from "./rules/text.ts";
 import {
   addTaskKeys,
@@ -63,7 +63,12 @@ export class Tasks {
   constructor(db: Database, events: TaskEvents) {
     this.#db = db;
     this.#events = events;
-    const bounds = { batchMax: createBatchMax, inFlightMax: createsInFlightMax, waitingMax: createsWaitingMax };
+    const bounds = {
+      batchMax: createBatchMax,
+      gapMs: createsGapMs,
+      inFlightMax: createsInFlightMax,
+      waitingMax: createsWaitingMax,
+    };
     this.#plain = new Coalescer({ ...bounds, name: "creates", run: (items) => this.#createPlain(items) });
     this.#others = new Coalescer({ ...bounds, name: "creates", run: (items) => this.#createOthers(items) });
   }

@@ -8,19 +8,26 @@
 -- row to one claimer. What the second part may take depends on what the first took, which makes it run afterwards.
 -- `priorities`, `run_ats` and `task_ids` say, in order, where to start in each priority (rules/watermarks.ts): a claim then
 -- costs what it takes and not what the index still holds of rows long gone. The arrays of tids keep the plan at "fetch these
--- rows". `secrets` are 16 random bytes for each row that may be taken. `onward`, on one row: per priority, the last of the next ones that were taken.
+-- rows", OFFSET 0 and the terms that add nothing at "one probe for each", whatever the planner believes of the tables' sizes. `secrets` are 16 random bytes for each row that may be taken. `onward`, on one row: per priority, the last of the next ones that were taken.
 with session as materialized (
   select session_id, expires_at from sessions where public_id = $1 and closed_at is null for key share
 ), live as materialized (
   select session_id from session where expires_at > clock_timestamp()
 ), named as (
   delete from ready where ctid = any (array(
-    select r.ctid
-      from tasks t join ready r on r.task_id = t.task_id
-     where t.public_id = any ($3::uuid[]) and r.queue_id = $2 and r.run_at <= now() and exists (select 1 from live)
-     order by r.priority, r.run_at, r.task_id
-     limit $7
-       for update of r skip locked))
+    select n.ctid
+      from unnest(case when cardinality($3::uuid[]) <= $7
+                       then array(select t.task_id from tasks t where t.public_id = any ($3))
+                       else array(select x.task_id
+                                    from (select t.task_id from tasks t where t.public_id = any ($3) offset 0) t
+                                   cross join lateral (
+                                     select r.priority, r.run_at, r.task_id from ready r
+                                      where r.task_id = t.task_id and r.queue_id + 0 = $2 and r.run_at + interval '0' <= now() offset 0) x
+                                   order by x.priority, x.run_at, x.task_id limit $7) end) as w (task_id)
+     cross join lateral (
+       select r.ctid from ready r where r.task_id = w.task_id and r.queue_id + 0 = $2 and r.run_at + interval '0' <= now()
+          for update skip locked) n
+     where exists (select 1 from live)))
   returning task_id, priority, run_at, attempt, failures, lease_losses
 ), next as (
   delete from ready where ctid = any (array(
@@ -39,10 +46,12 @@ with session as materialized (
 ), claimed as materialized (
   select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,
          int8send(c.lease_no) || substr($8::bytea, c.place * 16 - 15, 16) as token,
-         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.output_partition is null and not t.limited as plain
+         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.plain
     from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place
             from (select * from named union all select * from next) u) c
-    join tasks t on t.task_id = c.task_id
+   cross join lateral (
+     select x.public_id, x.run_id, x.job_id, x.dag_version_id, x.timeout_ms, x.payload, x.output_partition is null and not x.limited as plain
+       from tasks x where x.task_id = c.task_id offset 0) t
 ), leased as (
   insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
   select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,
@@ -98,7 +107,7 @@ select session_id from sessions where public_id = $1 and closed_at is null and e
 insert into attempt_inputs (lease_no, generation_id, commit_no)
 select c.lease_no, g.generation_id, g.head_commit
   from unnest($1::bigint[], $2::bigint[]) as c (lease_no, task_id)
-  join tasks t on t.task_id = c.task_id
+ cross join lateral (select x.dag_version_id, x.job_id from tasks x where x.task_id = c.task_id offset 0) t
   join job_inputs ji on ji.dag_version_id = t.dag_version_id and ji.job_id = t.job_id
   join datasets d on d.dataset_id = ji.dataset_id
   join generations g on g.generation_id = d.current_generation_id
@@ -122,12 +131,11 @@ select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.
                    join datasets ds on ds.dataset_id = jo.dataset_id
                    join generations g on g.generation_id = ds.current_generation_id
                   where jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id), '[]'::json) as outputs
-  from leases l
+  from (select * from leases where token = any ($1::bytea[]) offset 0) l
   join sessions s on s.session_id = l.session_id
-  join tasks t on t.task_id = l.task_id
+ cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t
   join dag_versions v on v.dag_version_id = t.dag_version_id
   join dags d on d.dag_id = v.dag_id
   join job_versions jv on jv.dag_version_id = t.dag_version_id and jv.job_id = t.job_id
   left join runs r on r.run_id = t.run_id
- where l.token = any ($1::bytea[])
  order by l.lease_no;

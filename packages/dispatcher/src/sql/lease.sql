@@ -14,7 +14,7 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
        (h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live
   from held h
   join session s on s.session_id = h.session_id
-  join tasks t on t.task_id = h.task_id
+ cross join lateral (select * from tasks x where x.task_id = h.task_id offset 0) t
  order by h.lease_no;
 
 -- name: completePlain
@@ -66,7 +66,7 @@ with held as materialized (
    where h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
 ), started as (
   update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'
-    from judged j join tasks t on t.task_id = j.task_id
+    from judged j cross join lateral (select x.timeout_ms from tasks x where x.task_id = j.task_id offset 0) t
    where l.token = j.token and j.first
 )
 select token, bound from judged;
@@ -74,14 +74,15 @@ select token, bound from judged;
 -- name: lockLeasesOfTasks
 -- params: task_ids
 -- The leases of tasks that a person ends, live or not: whoever cancels needs no token. In the order of lockLeases.
+with held as materialized (
+  select * from leases where task_id = any ($1::bigint[]) order by lease_no for update
+)
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited
-  from leases l
+  from held l
   join sessions s on s.session_id = l.session_id
-  join tasks t on t.task_id = l.task_id
- where l.task_id = any ($1::bigint[])
- order by l.lease_no
-   for update of l;
+ cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t
+ order by l.lease_no;
 
 -- name: lockExpiredLeases
 -- params: limit
@@ -90,23 +91,24 @@ select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.
 -- their row's lock; judging expires_at here, by a snapshot, could reap under a session that has just beaten). One being
 -- completed right now is locked and skipped; the next pass finds it gone. Session by session, so that a pass costs what it
 -- finds and not what is alive.
-select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
-       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
-       (l.deadline <= now() and s.closed_at is null) as past_deadline
-  from leases l
-  join sessions s on s.session_id = l.session_id
-  join tasks t on t.task_id = l.task_id
- where l.token = any (array(
+with held as materialized (
+  select * from leases where token = any (array(
          (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o
            where c.closed_at is not null limit $1)
          union all
          (select o.token from sessions c cross join lateral (
              select x.token from leases x where x.session_id = c.session_id and x.deadline <= now() order by x.deadline limit $1) o
            where c.closed_at is null limit $1)))
-   and (l.deadline <= now() or s.closed_at is not null)
- order by l.lease_no
- limit $1
-   for update of l skip locked;
+   order by lease_no limit $1 for update skip locked
+)
+select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
+       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
+       (l.deadline <= now() and s.closed_at is null) as past_deadline
+  from held l
+  join sessions s on s.session_id = l.session_id
+ cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t
+ where l.deadline <= now() or s.closed_at is not null
+ order by l.lease_no;
 
 -- name: endAttempts
 -- params: tokens, history, outcomes, again, freed_task_ids, freed_slot_task_ids, wakeups

@@ -16,7 +16,7 @@ with limits as materialized (
    cross join lateral (
      select * from waiting x where x.job_id = l.job_id and x.run_at <= clock_timestamp()
       order by x.priority, x.run_at, x.task_id limit least(greatest(l.free, 0), 1000)) w
-    join tasks t on t.task_id = w.task_id
+   cross join lateral (select x.queue_id, x.public_id from tasks x where x.task_id = w.task_id offset 0) t
 ), left_waiting as (
   delete from waiting where task_id = any (array(select task_id from picked))
 ), slots as (

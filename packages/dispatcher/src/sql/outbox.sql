@@ -121,12 +121,11 @@ insert into outbox (lane, due_at, events)
 select 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.completed', 'time', clock_timestamp(), 'detail', detail) order by place)
   from (select row_number() over (order by a.lease_no) as place,
                json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', a.attempt) as detail
-          from attempts a
-          join tasks t on t.task_id = a.task_id
+          from (select * from attempts where lease_no = any ($1::bigint[]) and state = 'succeeded' offset 0) a
+         cross join lateral (select * from tasks x where x.task_id = a.task_id offset 0) t
           join orgs o on o.org_id = t.org_id
           join jobs j on j.job_id = t.job_id
-          join dags d on d.dag_id = j.dag_id
-         where a.lease_no = any ($1::bigint[]) and a.state = 'succeeded') e
+          join dags d on d.dag_id = j.dag_id) e
  group by (place - 1) / 100;
 
 -- name: outboxLanes
