@@ -49,15 +49,15 @@ export class Attempt implements LeaseHolder {
   readonly #session: LiveSession;
   readonly #log: Log;
   readonly #taskLog: AttemptLog;
-  readonly #claimSentAtMs: number;
+  readonly #claimedAtMs: number;
   readonly #endsAtMs: number;
   /** What the operator watches. */
   readonly #work = new AbortController();
   /** The lease is gone: nothing more is said to the dispatcher. */
   readonly #gone = new AbortController();
 
-  /** `claimSentAtMs`: monotonic time at which the claim was sent, never later than when the lease began. */
-  constructor(parts: AttemptParts, task: ClaimedTask, session: LiveSession, claimSentAtMs: number) {
+  /** `claimedAtMs`: monotonic time from which its timeout counts (claimer.ts). */
+  constructor(parts: AttemptParts, task: ClaimedTask, session: LiveSession, claimedAtMs: number) {
     const { clock, log, logStore: store, scratchBucket: bucket, timers } = parts;
     this.#parts = parts;
     this.#task = task;
@@ -66,9 +66,9 @@ export class Attempt implements LeaseHolder {
     this.#log = log.child({ taskId: task.task_id, leaseNo: task.lease_no, job: `${task.dag}.${task.job.name}` });
     const key = `logs/${task.task_id}/${task.lease_no}.jsonl`;
     this.#taskLog = new AttemptLog({ store, bucket, key, clock, timers, log: this.#log });
-    this.#claimSentAtMs = claimSentAtMs;
+    this.#claimedAtMs = claimedAtMs;
     // The dispatcher keeps the lease a little longer, so that an attempt that timed out can still say so.
-    this.#endsAtMs = claimSentAtMs + task.timeout_ms;
+    this.#endsAtMs = claimedAtMs + task.timeout_ms;
   }
 
   /** Resolves when nothing of it is left. Never rejects. */
@@ -102,7 +102,7 @@ export class Attempt implements LeaseHolder {
     } finally {
       await working;
       release();
-      metrics.attemptSeconds.observe({ operator: job.operator }, (timers.monotonicMs() - this.#claimSentAtMs) / 1_000);
+      metrics.attemptSeconds.observe({ operator: job.operator }, (timers.monotonicMs() - this.#claimedAtMs) / 1_000);
     }
   }
 

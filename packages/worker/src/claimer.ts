@@ -2,19 +2,23 @@
  * Claims tasks for the free slots and starts them: those a wake-up names, topped up by the dispatcher with the next ones
  * of the queue. Claims go one after another, so that `max` is always what is really free; those that are asked for while
  * one is on its way go together in the next one.
+ *
+ * Beside them one claim may wait at the dispatcher until something is ready. The others never wait for it: at the same
+ * dispatcher they take its place. Elsewhere both may bring tasks for the same slots, so room is counted when an answer is
+ * taken, and what has none is handed back.
  */
 import { batchItemsMax, type ClaimedTask, claimedTasks } from "@trace/contracts";
 import { backoffMs, type Log, type RacePoints, type Random, TestSignal } from "@trace/kit";
 import { isCode, mayHaveTakenEffect, type WorkerApi } from "./api.ts";
-import { retryBaseMs, retryMaxMs } from "./limits.ts";
+import { lastAnswerMs, retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { LiveSession } from "./session.ts";
 import type { SessionKeeper } from "./sessions.ts";
 import type { Slots } from "./slots.ts";
 import { type Timers, wait } from "./timers.ts";
 
-/** Starts a claimed task; resolves when its attempt is settled. Never rejects. */
-export type StartTask = (task: ClaimedTask, session: LiveSession, claimSentAtMs: number) => Promise<void>;
+/** Starts a claimed task, whose time counts from `claimedAtMs`; resolves when its attempt is settled. Never rejects. */
+export type StartTask = (task: ClaimedTask, session: LiveSession, claimedAtMs: number) => Promise<void>;
 
 export interface Claimed {
   /** By task id, of all that the claim was asked for by: resolves when the attempt is settled. */
@@ -23,6 +27,11 @@ export interface Claimed {
   readonly full: boolean;
   /** The queue had more than there was room for. */
   readonly more: boolean;
+}
+
+export interface Waited extends Claimed {
+  /** Another claim of ours was on its way meanwhile, whose place is before that of one that waits. */
+  readonly overtaken: boolean;
 }
 
 export interface ClaimerParts {
@@ -38,6 +47,13 @@ export interface ClaimerParts {
   readonly start: StartTask;
 }
 
+interface Ask {
+  readonly session: LiveSession;
+  readonly taskIds: readonly string[];
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+}
+
 export class Claimer {
   /** Emitted after each claim that the dispatcher answered. */
   readonly claimed = new TestSignal<Claimed>("tasks claimed");
@@ -45,6 +61,12 @@ export class Claimer {
   #turn: Promise<unknown> = Promise.resolve();
   /** Not sent yet: others may join it. */
   #next: { readonly taskIds: Set<string>; readonly claimed: Promise<Claimed | undefined> } | undefined;
+  /** Claims sent so far, and whether the last one is on its way; the one that waits aside. */
+  #sent = 0;
+  #onItsWay = false;
+  #waiting: Promise<unknown> | undefined;
+  /** What the claim that waited brought is being started or handed back. */
+  #taking: Promise<unknown> | undefined;
   #more = false;
   #stopping = false;
 
@@ -52,9 +74,14 @@ export class Claimer {
     this.#parts = parts;
   }
 
-  /** The last claim left work behind for want of slots. */
+  /** The last claim left work behind for want of slots, and none that waits was sent since: that one is told of it. */
   get leftWork(): boolean {
     return this.#more;
+  }
+
+  /** A claim waits at the dispatcher, as far as is known here. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
   }
 
   /**
@@ -75,52 +102,122 @@ export class Claimer {
     return this.#next.claimed;
   }
 
-  /** No further task is started: what a claim on its way brings is handed back. Resolves when none is on its way. */
-  async stop(): Promise<void> {
-    this.#stopping = true;
+  /**
+   * The next tasks of the queue, for which the dispatcher may keep the call open so long. One at a time. Undefined and
+   * throws as `claim`; undefined also when the session is not to be claimed with any more while it waits.
+   */
+  async claimNext(waitMs: number): Promise<Waited | undefined> {
+    const { sessions, slots } = this.#parts;
+    const session = sessions.current;
+    if (session === undefined || this.#stopping || slots.free === 0) return undefined;
+    if (this.#waiting !== undefined) throw new Error("a claim waits already");
+    const waiting = this.#wait(session, waitMs);
+    this.#waiting = waiting.catch(() => undefined); // The caller has the error.
+    try {
+      return await waiting;
+    } finally {
+      this.#waiting = undefined;
+      this.#taking = undefined;
+    }
+  }
+
+  /** Resolves when no claim is on its way, one that waits aside. */
+  async settled(): Promise<void> {
     await this.#turn;
   }
 
+  /**
+   * No further task is started: what a claim on its way brings is handed back. Resolves when none is on its way, but for one
+   * that waits and has nothing to bring. That one is not broken off: the dispatcher could lease tasks to it that nobody
+   * here hears of, for as long as attempts run on. It stays open while they do, its tasks are handed back, and the end of
+   * the session, which requeues whatever it may still bring, ends it.
+   */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const over = new AbortController();
+    await Promise.all([this.#turn, Promise.race([this.#waiting, wait(this.#parts.timers, lastAnswerMs, over.signal)])]);
+    over.abort();
+    await this.#taking;
+  }
+
   async #claim(taskIds: readonly string[]): Promise<Claimed | undefined> {
-    const { api, metrics, queue, sessions, slots, timers } = this.#parts;
+    const { sessions, slots, timers } = this.#parts;
     const session = sessions.current;
     if (session === undefined || this.#stopping) return undefined;
-    const max = Math.min(slots.free, batchItemsMax);
-    if (max === 0) {
+    if (slots.free === 0) {
       this.#more = true;
       return { started: new Map(), full: true, more: true };
     }
-    const claimSentAtMs = timers.monotonicMs();
+    const sentAtMs = timers.monotonicMs();
+    this.#sent += 1;
+    this.#onItsWay = true;
     try {
-      const body = { session_id: session.id, queue, task_ids: taskIds.slice(0, batchItemsMax), max };
-      const answer = await api.claim({ body }, { signal: session.signal });
-      const paused = this.#parts.race.reach("claim:answered");
+      const answer = await this.#ask({ session, taskIds, waitMs: 0, signal: session.signal });
+      const claimed = await this.#take(answer.tasks, answer.more, session, sentAtMs);
+      this.#more = claimed.more;
+      this.claimed.emit(claimed);
+      return claimed;
+    } finally {
+      this.#onItsWay = false;
+    }
+  }
+
+  async #wait(session: LiveSession, waitMs: number): Promise<Waited | undefined> {
+    const { timers } = this.#parts;
+    const sent = this.#sent;
+    const onItsWay = this.#onItsWay;
+    // It asks for what is left itself. What another claim says after this is news.
+    this.#more = false;
+    const signal = session.claiming;
+    try {
+      const answer = await this.#ask({ session, taskIds: [], waitMs, signal });
+      // When the dispatcher claimed is not known, only that it was long after the call was sent; that the answer took a
+      // moment is covered by the time for which a lease outlives its attempt.
+      const taking = this.#take(answer.tasks, answer.more, session, timers.monotonicMs());
+      this.#taking = taking;
+      const claimed = await taking;
+      const overtaken = onItsWay || this.#sent !== sent;
+      // One that was overtaken and brought nothing knows nothing.
+      if (!overtaken || claimed.more) this.#more = claimed.more;
+      this.claimed.emit(claimed);
+      return { ...claimed, overtaken };
+    } catch (error) {
+      // Given up, as what it would bring is not wanted any more. What ended the session by its answer was told there.
+      if (error === signal.reason) return undefined;
+      throw error;
+    }
+  }
+
+  async #ask({ session, taskIds, waitMs, signal }: Ask): Promise<{ tasks: ClaimedTask[]; more: boolean }> {
+    const { api, metrics, queue, race, slots } = this.#parts;
+    const max = Math.min(slots.free, batchItemsMax);
+    const body = { session_id: session.id, queue, task_ids: taskIds.slice(0, batchItemsMax), max, wait_ms: waitMs };
+    try {
+      const answer = await api.claim({ body }, { signal });
+      const paused = race.reach("claim:answered");
       if (paused) await paused;
       const tasks = claimedTasks(answer);
       metrics.claims.inc({ result: tasks.length === 0 ? "empty" : "tasks" });
-      const claimed = await this.#take(tasks, answer.more, session, claimSentAtMs);
-      this.claimed.emit(claimed);
-      return claimed;
+      return { tasks, more: answer.more };
     } catch (error) {
-      metrics.claims.inc({ result: "failed" });
+      if (!signal.aborted) metrics.claims.inc({ result: "failed" });
       this.#failed(session, error);
       throw error;
     }
   }
 
-  async #take(tasks: ClaimedTask[], more: boolean, session: LiveSession, claimSentAtMs: number): Promise<Claimed> {
+  async #take(tasks: ClaimedTask[], more: boolean, session: LiveSession, claimedAtMs: number): Promise<Claimed> {
     const { metrics, slots, start } = this.#parts;
     const room = this.#stopping ? 0 : slots.free;
     const started = new Map<string, Promise<void>>();
     for (const task of tasks.slice(0, room)) {
       const give = slots.take();
       metrics.claimed.inc({ operator: task.job.operator });
-      started.set(task.task_id, start(task, session, claimSentAtMs).finally(give));
+      started.set(task.task_id, start(task, session, claimedAtMs).finally(give));
     }
     const unstarted = tasks.slice(room);
     if (unstarted.length > 0) await this.#release(unstarted, session);
-    this.#more = more || unstarted.length > 0;
-    return { started, full: slots.free === 0, more: this.#more };
+    return { started, full: slots.free === 0, more: more || unstarted.length > 0 };
   }
 
   /**

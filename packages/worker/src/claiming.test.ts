@@ -91,29 +91,6 @@ describe("claiming tasks", () => {
     expect(await bench.metrics()).toMatch(/trace_worker_receive_errors_total\{[^}]*\} ([2-9]|\d\d)/);
   });
 
-  it.each([
-    ["half of it", 0, 2_500],
-    ["half as much again", 1, 7_500],
-  ])("asks for the next tasks after a wait that is jittered: at its draw, %s", async (_, drawn, waitMs) => {
-    const { dispatcher, timers } = await start({ deps: { random: () => drawn } });
-    expect(dispatcher.claims).toHaveLength(1);
-    await timers.advance(waitMs - 1);
-    await roundTrip();
-    expect(dispatcher.claims).toHaveLength(1);
-    await timers.advance(1);
-    await dispatcher.until("the next claim", () => dispatcher.claims.length === 2);
-    expect(dispatcher.claims[1]).toEqual({ task_ids: [], max: 4 });
-  });
-
-  it("asks for the next tasks every few seconds while slots are free, wake-up or not", async () => {
-    const { dispatcher, operator } = await start();
-    dispatcher.add(noopJob());
-    await bench.pass(2);
-    (await operator.nth(0)).end();
-    await dispatcher.until("the task", () => dispatcher.completed.size === 1);
-    expect(dispatcher.claims.at(-1)?.task_ids).toEqual([]);
-  });
-
   it("holds a message while its tasks run, extends it, and deletes it when all are settled", async () => {
     const { dispatcher, operator, queue, timers, worker } = await start();
     const handled = worker.receiver.handled.next(10_000);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { TraceError } from "@trace/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { workerStopMsMax } from "./index.ts";
-import { closeSessionMs, handBackMs, settleMs } from "./limits.ts";
+import { closeSessionMs, handBackMs, lastAnswerMs, settleMs } from "./limits.ts";
 import type { Operator } from "./operators/operator.ts";
 import { Bench, type BenchOptions, noopJob } from "./testing/bench.ts";
 import { recordingLog } from "./testing/recording-log.ts";
@@ -18,7 +18,7 @@ async function start(options?: BenchOptions): Promise<Bench> {
 
 describe("stopping a worker", () => {
   it("lets what runs end, takes nothing new, and closes its session last", async () => {
-    const { dispatcher, operator, queue, worker } = await start();
+    const { dispatcher, operator, queue, timers, worker } = await start();
     bench.wake([noopJob()]);
     const running = await operator.nth(0);
     const stopped = worker.stop();
@@ -26,7 +26,7 @@ describe("stopping a worker", () => {
     bench.wake([noopJob()]);
     expect(dispatcher.closed).toEqual([]);
     running.end();
-    await stopped;
+    await timers.advanceUntil(stopped, 10);
     expect(dispatcher.completed.size).toBe(1);
     expect(dispatcher.closed).toEqual(dispatcher.opened);
     expect(operator.started).toHaveLength(1);
@@ -59,10 +59,10 @@ describe("stopping a worker", () => {
     await operator.nth(35);
     // A claim is on its way when the stop comes: what it brings is handed back too.
     const answer = Promise.withResolvers<void>();
-    const claims = dispatcher.claims.length;
+    const waits = dispatcher.waits.length;
     dispatcher.before.claim = () => answer.promise;
     operator.started[20]?.end();
-    await dispatcher.until("another claim", () => dispatcher.claims.length > claims);
+    await dispatcher.until("another claim", () => dispatcher.waits.length > waits);
     const stopped = worker.stop();
     answer.resolve();
     for (const run of operator.started.slice(21, 26)) run.end();
@@ -239,8 +239,9 @@ describe("stopping a worker", () => {
     (await operator.nth(0)).end();
     await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
     await queue.journal.until("a deletion that hangs", () => queue.deletions.length === 1);
+    await bench.waiting();
     const stopped = worker.stop();
-    await timers.pass(settleMs);
+    for (const ms of [lastAnswerMs, settleMs]) await timers.pass(ms);
     await stopped;
     never.resolve();
   });
@@ -257,7 +258,7 @@ describe("stopping a worker", () => {
   });
 
   it("leaves no folder of an attempt behind", async () => {
-    const { dispatcher, operator, worker } = await start();
+    const { dispatcher, operator, timers, worker } = await start();
     bench.wake([noopJob()]);
     const running = await operator.nth(0);
     const folder = await running.context.workDir();
@@ -265,7 +266,7 @@ describe("stopping a worker", () => {
     running.end();
     await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
     expect(existsSync(folder)).toBe(false);
-    await worker.stop();
+    await timers.advanceUntil(worker.stop(), 10);
     expect(readdirSync(join(bench.folder, "work")).filter((name) => name.startsWith("worker-"))).toEqual([]);
   });
 });

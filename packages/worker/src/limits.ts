@@ -13,9 +13,20 @@ export const receiveWaitSeconds = 20;
 export const visibilitySeconds = 30;
 /** Messages whose tasks still run are hidden anew this often, milliseconds. */
 export const extendEveryMs = 10_000;
-/** With free slots the next tasks of the queue are claimed this often, milliseconds, wake-up or not (jittered by half). */
-export const pollEveryMs = 5_000;
-/** Wait after a failed receive or claim: doubles from base to max, milliseconds. */
+/**
+ * With free slots a claim waits at the dispatcher for the next tasks of the queue, this long, milliseconds (jittered by half;
+ * half as much again is within what the contract allows and far below what a call may take). Then it is asked anew, which
+ * also finds what other dispatchers have and no message told of.
+ */
+export const claimWaitMs = 5_000;
+/** A waiting claim that brings nothing sooner than this, milliseconds, did not wait: the next one must not follow at once. */
+export const claimWaitLeastMs = 1_000;
+/**
+ * A worker that stops gives its waiting claim this long, milliseconds, to bring what may be on its way to it, which is then
+ * handed back and need not be requeued as a lost lease.
+ */
+export const lastAnswerMs = 200;
+/** Wait after a failed receive or claim, or one that should have waited and did not: doubles from base to max, milliseconds. */
 export const retryBaseMs = 250;
 export const retryMaxMs = 5_000;
 /** Progress is told at once, and not sooner than this after the beat before, milliseconds. */

@@ -53,9 +53,8 @@ describe("the session of a worker that was killed", () => {
   it("is left alone where its process id cannot be judged: another boot, another container", async () => {
     bench = await Bench.start({ idle: true });
     await killedWorker("another place");
-    const idle = bench.worker.poller.idle.next(10_000);
     await bench.worker.start();
-    await idle;
+    await bench.waiting();
     await bench.pass(1);
     expect(bench.dispatcher.closed).toEqual([]);
   });
@@ -103,9 +102,8 @@ describe("the session of a worker that was killed", () => {
     await mkdir(join(bench.folder, "work", leaf), { recursive: true });
     const kept = { place: await ownPlace(), sessions: ["../../v1/else"] };
     await writeFile(join(bench.folder, "work", leaf, sessionFileName), JSON.stringify(kept));
-    const idle = bench.worker.poller.idle.next(10_000);
     await bench.worker.start();
-    await idle;
+    await bench.waiting();
     expect(bench.dispatcher.closed).toEqual([]);
     expect(await readdir(join(bench.folder, "work"))).not.toContain(leaf);
   });

@@ -243,6 +243,7 @@ describe("a worker's session", () => {
     let failures = 0;
     dispatcher.before.beat = () => {
       failures += 1;
+      dispatcher.journal.note();
       if (failures <= 2) gone("a hiccup")();
     };
     const beaten = worker.sessions.current?.beaten.next(10_000);

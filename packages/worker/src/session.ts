@@ -39,6 +39,7 @@ export class LiveSession {
   readonly #holders = new Map<number, LeaseHolder>();
   readonly #reported = new Map<number, Progress>();
   readonly #retiring = Promise.withResolvers<void>();
+  readonly #unusable = new AbortController();
   #retired = false;
   #closed: Promise<boolean> | undefined;
   #aliveFromMs: number;
@@ -66,7 +67,12 @@ export class LiveSession {
   }
 
   get usable(): boolean {
-    return !this.#abort.signal.aborted && !this.#retired;
+    return !this.#unusable.signal.aborted;
+  }
+
+  /** Aborted when no more may be claimed with it: what a claim that waits would bring is not wanted any more. */
+  get claiming(): AbortSignal {
+    return this.#unusable.signal;
   }
 
   get retired(): boolean {
@@ -115,6 +121,7 @@ export class LiveSession {
    */
   retire(): void {
     this.#retired = true;
+    this.#unusable.abort();
     this.#retiring.resolve();
     if (this.#holders.size === 0) void this.close();
   }
@@ -124,6 +131,7 @@ export class LiveSession {
     if (this.signal.aborted) return;
     this.#cancelExpiry();
     this.#abort.abort(reason);
+    this.#unusable.abort(reason);
     this.#retiring.resolve();
     const holders = [...this.#holders.values()];
     this.#holders.clear();

@@ -191,7 +191,9 @@ export class Worker implements Service {
   }
 
   async #stop(): Promise<void> {
-    const quiet = Promise.all([this.claimer.stop(), this.poller.stop(), this.receiver.stop()]);
+    // A claim that waits lasts until its session is closed, and is not waited for here: Claimer.stop says why.
+    const polled = this.poller.stop();
+    const quiet = Promise.all([this.claimer.stop(), this.receiver.stop()]);
     if (this.slots.used > 0) this.#log.info({ running: this.slots.used, drainMs: this.#config.drainMs }, "draining");
     await this.#idleWithin(this.#config.drainMs, quiet);
     for (const attempt of this.#attempts) attempt.letGo();
@@ -200,7 +202,7 @@ export class Worker implements Service {
       this.#log.error({ running: this.slots.used }, "not handed back in time; closing the session");
     // Ends every session: a claim still on its way is given up, and what could not be handed back is requeued all the same.
     await Promise.all([this.sessions.stop(), this.predecessors.stop()]);
-    await quiet;
+    await Promise.all([quiet, polled]);
     await this.#idleWithin(settleMs, Promise.all([this.completer.stop(), this.held.stop()]));
     if (this.slots.used > 0) this.#log.error({ running: this.slots.used }, "operators did not return after an abort");
     await stopAll(this.#below);

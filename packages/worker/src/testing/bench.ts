@@ -77,10 +77,10 @@ export interface BenchOptions {
 }
 
 export class Bench {
-  readonly dispatcher = new FakeDispatcher();
   readonly queue = new FakeQueue();
   readonly store = new MemoryStore();
   readonly timers = new ManualTimers();
+  readonly dispatcher = new FakeDispatcher(this.timers);
   readonly operator = new HeldOperator();
   readonly folder: string;
   #worker: Worker | undefined;
@@ -103,10 +103,8 @@ export class Bench {
       ...options.deps,
     });
     if (options.idle !== true) {
-      const idle = bench.worker.poller.idle.next(10_000);
       await bench.worker.start();
-      // The claim that every worker begins with is over.
-      await idle;
+      await bench.waiting();
       await bench.queue.journal.until("a long poll", () => bench.queue.polling > 0);
     }
     return bench;
@@ -115,6 +113,11 @@ export class Bench {
   get worker(): Worker {
     if (this.#worker === undefined) throw new Error("the bench is not started");
     return this.#worker;
+  }
+
+  /** Resolves when a claim waits at the dispatcher, as one does wherever slots are free. */
+  waiting(): Promise<void> {
+    return this.dispatcher.until("a claim that waits", () => this.dispatcher.waitingClaims.length > 0);
   }
 
   /** Queues tasks and sends one wake-up that names them; answers the ids and the message's receipt. */

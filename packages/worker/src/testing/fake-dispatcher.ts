@@ -13,9 +13,18 @@ import {
   workerRoutes,
 } from "@trace/contracts";
 import { Listener, type Service, silentLog } from "@trace/kit";
+import type { Timers } from "../timers.ts";
 import { Journal } from "./journal.ts";
 
 export const workerToken = "tracew_test";
+
+/** A claim that waits, until it is answered. */
+interface WaitingClaim {
+  readonly session_id: string;
+  readonly max: number;
+  readonly wait_ms: number;
+  answer(): void;
+}
 
 interface Lease {
   readonly task: ClaimedTask;
@@ -36,7 +45,16 @@ export class FakeDispatcher implements Service {
   readonly workers: { worker: string; slots: number }[] = [];
   readonly closed: string[] = [];
   readonly beats: { sessionId: string; leases: readonly number[]; progress: readonly { progress: Progress }[] }[] = [];
+  /** Those that may wait aside. */
   readonly claims: { task_ids: readonly string[]; max: number }[] = [];
+  /** Those that may wait, answered or not. */
+  readonly waits: { session_id: string; max: number; wait_ms: number }[] = [];
+  /** Answers at once what nothing is ready for, as a dispatcher of an older version does. */
+  waitsForNobody = false;
+  /** A claim takes the place of one that waits; not so when it reaches another dispatcher. */
+  supersedes = true;
+  /** Ready, and locked by others' claims: nobody gets them, and every answer says that there is more. */
+  heldByOthers = 0;
   /** Jobs in each claim's answer that had tasks. */
   readonly jobsAnswered: number[] = [];
   readonly released: string[] = [];
@@ -66,11 +84,15 @@ export class FakeDispatcher implements Service {
   /** Called when a call has taken effect; throws to lose its answer. */
   after: { claim?: () => void; complete?: () => void } = {};
   readonly #ready: ClaimedTask[] = [];
+  readonly #waiting = new Set<WaitingClaim>();
+  readonly #timers: Timers;
   #leaseNo = 0;
   readonly #worker: Listener<typeof workerRoutes, true>;
   readonly #task: Listener<typeof taskRoutes, string>;
 
-  constructor() {
+  /** The time of claims that wait passes by `timers`. */
+  constructor(timers: Timers) {
+    this.#timers = timers;
     const common = { host: "127.0.0.1", port: 0, log: silentLog() };
     this.#worker = new Listener({
       ...common,
@@ -81,7 +103,7 @@ export class FakeDispatcher implements Service {
         openSession: async ({ body }) => this.#open(body),
         heartbeat: async ({ params, body }) => this.#beat(params.session_id, body),
         closeSession: async ({ params }) => this.#close(params.session_id),
-        claim: async ({ body }) => this.#claim(body),
+        claim: async ({ body }) => (body.wait_ms === 0 ? this.#claim(body) : this.#claimOrWait(body)),
         release: async ({ body }) => this.#release(body.items),
         start: () => Promise.reject(new Error("a worker runs what it claims itself")),
         complete: async ({ body }) => this.#complete(body.items),
@@ -119,11 +141,13 @@ export class FakeDispatcher implements Service {
   }
 
   async stop(): Promise<void> {
+    this.waitsForNobody = true;
+    this.answerWaiting();
     await this.#worker.stop();
     await this.#task.stop();
   }
 
-  /** Queues a task; answers its id. */
+  /** Queues a task, as another dispatcher does: no claim that waits here is told. Answers its id. */
   add(job: ClaimedTask["job"], parts: Partial<ClaimedTask> = {}): string {
     const task_id = randomUUID();
     this.#ready.push({
@@ -141,6 +165,23 @@ export class FakeDispatcher implements Service {
       ...parts,
     });
     return task_id;
+  }
+
+  /** Claims that wait now. */
+  get waitingClaims(): readonly WaitingClaim[] {
+    return [...this.#waiting];
+  }
+
+  /** As when tasks become ready in this dispatcher, or it stops: claims that wait are answered with what there is. */
+  answerWaiting(): void {
+    for (const claim of [...this.#waiting]) claim.answer();
+  }
+
+  /** As when somebody creates a task at this very dispatcher. */
+  create(job: ClaimedTask["job"]): string {
+    const taskId = this.add(job);
+    this.answerWaiting();
+    return taskId;
   }
 
   /** As when a person cancels it: its lease is gone at once. */
@@ -189,6 +230,7 @@ export class FakeDispatcher implements Service {
     this.closed.push(sessionId);
     this.journal.note();
     await this.before.close?.();
+    this.#supersede(sessionId);
     for (const [token, { ended, sessionId: holder, task }] of this.leases) {
       if (holder !== sessionId) continue;
       this.leases.delete(token);
@@ -202,8 +244,41 @@ export class FakeDispatcher implements Service {
 
   async #claim(body: { session_id: string; task_ids: readonly string[]; max: number }) {
     this.claims.push({ task_ids: body.task_ids, max: body.max });
+    this.#supersede(body.session_id);
     this.journal.note();
     await this.before.claim?.();
+    return this.#take(body);
+  }
+
+  async #claimOrWait(body: { session_id: string; max: number; wait_ms: number }) {
+    const { session_id, max, wait_ms } = body;
+    this.waits.push({ session_id, max, wait_ms });
+    this.#supersede(session_id);
+    this.journal.note();
+    await this.before.claim?.();
+    const request = { session_id, max, task_ids: [] };
+    if (this.#ready.length > 0 || this.waitsForNobody) return this.#take(request);
+    const { promise, resolve: answer } = Promise.withResolvers<void>();
+    const claim = { session_id, max, wait_ms, answer };
+    const cancel = this.#timers.after(wait_ms, answer);
+    this.#waiting.add(claim);
+    this.journal.note();
+    await promise;
+    cancel();
+    const superseded = !this.#waiting.delete(claim);
+    return superseded || this.closed.includes(session_id) ? { ...packed([]), more: false } : this.#take(request);
+  }
+
+  #supersede(sessionId: string): void {
+    if (!this.supersedes) return;
+    for (const claim of this.#waiting) {
+      if (claim.session_id !== sessionId) continue;
+      this.#waiting.delete(claim);
+      claim.answer();
+    }
+  }
+
+  #take(body: { session_id: string; task_ids: readonly string[]; max: number }) {
     const named = this.#ready.filter(({ task_id }) => body.task_ids.includes(task_id));
     const others = this.#ready.filter((task) => !named.includes(task));
     const tasks = [...named, ...others].slice(0, body.max).map((task): ClaimedTask => {
@@ -217,7 +292,7 @@ export class FakeDispatcher implements Service {
     this.after.claim?.();
     const answer = packed(tasks);
     if (tasks.length > 0) this.jobsAnswered.push(answer.jobs.length);
-    return { ...answer, more: this.#ready.length > 0 };
+    return { ...answer, more: this.#ready.length + this.heldByOthers > 0 };
   }
 
   #release(items: readonly { lease_token: string }[]) {
