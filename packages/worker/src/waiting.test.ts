@@ -209,6 +209,8 @@ describe("a claim that waits", () => {
       dispatcher.waits.some(({ session_id }) => session_id === dispatcher.opened[1]),
     );
     expect(dispatcher.closed).toEqual([]);
+    await dispatcher.until("no other", () => dispatcher.waitingClaims.length === 1);
+    expect(dispatcher.waitingClaims).toMatchObject([{ session_id: dispatcher.opened[1] }]);
     expect(entries.filter(({ message }) => message.includes("cannot claim tasks"))).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
-import { createClient, TraceError, userRoutes } from "@trace/contracts";
+import { claimWaitMsMax, createClient, TraceError, userRoutes } from "@trace/contracts";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { refusedTriesMax, retryAfterMsMax } from "../limits.ts";
+import { callConnectionsMax, callTimeoutMs, connectMs, refusedTriesMax, retryAfterMsMax } from "../limits.ts";
 import { HttpTransport } from "./client.ts";
 
 let server: Server;
@@ -119,6 +119,34 @@ test.each([
 ])("%s is TR-1010", async (_, status, body) => {
   answer = () => ({ status, body });
   expect((await refusal(client().listDags({}))).code).toBe("TR-1010");
+});
+
+test("a call that stays open is sent once and holds up no other, however many come meanwhile", async () => {
+  const open = Promise.withResolvers<void>();
+  const urls: string[] = [];
+  const slow = createServer(async (request, response) => {
+    urls.push(request.url ?? "");
+    if (request.url === "/v1/dags") await open.promise;
+    response.writeHead(200, { "content-type": "application/json" }).end('{"dags":[],"datasets":[]}');
+  });
+  await new Promise<void>((resolve) => slow.listen(0, "127.0.0.1", resolve));
+  const { port } = slow.address() as { port: number };
+  const patient = new HttpTransport({ baseUrl: `http://127.0.0.1:${port}`, token: () => Promise.resolve("t") });
+  const calls = createClient(userRoutes, patient.send);
+  const waiting = calls.listDags({});
+  for (let round = 0; round < 3; round += 1) {
+    await Promise.all(Array.from({ length: 4 * callConnectionsMax }, () => calls.listDatasets({})));
+  }
+  expect(urls.filter((url) => url === "/v1/dags")).toHaveLength(1);
+  open.resolve();
+  expect(await waiting).toEqual({ dags: [] });
+  await patient.stop();
+  slow.closeAllConnections();
+  await new Promise((resolve) => slow.close(resolve));
+});
+
+test("a claim that waits is answered before its call is given up, with time to spare", () => {
+  expect(claimWaitMsMax + connectMs).toBeLessThan(callTimeoutMs);
 });
 
 test("nobody there is TR-1007, without the query and the token in its words", async () => {

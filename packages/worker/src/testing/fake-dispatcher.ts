@@ -103,7 +103,8 @@ export class FakeDispatcher implements Service {
         openSession: async ({ body }) => this.#open(body),
         heartbeat: async ({ params, body }) => this.#beat(params.session_id, body),
         closeSession: async ({ params }) => this.#close(params.session_id),
-        claim: async ({ body }) => (body.wait_ms === 0 ? this.#claim(body) : this.#claimOrWait(body)),
+        claim: async ({ body }, _, signal) =>
+          body.wait_ms === 0 ? this.#claim(body) : this.#claimOrWait(body, signal),
         release: async ({ body }) => this.#release(body.items),
         start: () => Promise.reject(new Error("a worker runs what it claims itself")),
         complete: async ({ body }) => this.#complete(body.items),
@@ -250,7 +251,7 @@ export class FakeDispatcher implements Service {
     return this.#take(body);
   }
 
-  async #claimOrWait(body: { session_id: string; max: number; wait_ms: number }) {
+  async #claimOrWait(body: { session_id: string; max: number; wait_ms: number }, signal: AbortSignal) {
     const { session_id, max, wait_ms } = body;
     this.waits.push({ session_id, max, wait_ms });
     this.#supersede(session_id);
@@ -262,11 +263,17 @@ export class FakeDispatcher implements Service {
     const claim = { session_id, max, wait_ms, answer };
     const cancel = this.#timers.after(wait_ms, answer);
     this.#waiting.add(claim);
+    signal.addEventListener("abort", () => {
+      this.#waiting.delete(claim);
+      answer();
+      this.journal.note();
+    });
     this.journal.note();
     await promise;
     cancel();
-    const superseded = !this.#waiting.delete(claim);
-    return superseded || this.closed.includes(session_id) ? { ...packed([]), more: false } : this.#take(request);
+    // Its place was taken, or nobody listens any more.
+    const isOver = !this.#waiting.delete(claim);
+    return isOver || this.closed.includes(session_id) ? { ...packed([]), more: false } : this.#take(request);
   }
 
   #supersede(sessionId: string): void {
@@ -284,7 +291,7 @@ export class FakeDispatcher implements Service {
     const tasks = [...named, ...others].slice(0, body.max).map((task): ClaimedTask => {
       this.#ready.splice(this.#ready.indexOf(task), 1);
       this.#leaseNo += 1;
-      const leased = { ...task, lease_no: this.#leaseNo, lease_token: randomBytes(24).toString("base64url") };
+      const leased = { ...task, lease_no: this.#leaseNo, lease_token: randomBytes(40).toString("base64url") };
       this.leases.set(leased.lease_token, { task: leased, sessionId: body.session_id });
       return leased;
     });
