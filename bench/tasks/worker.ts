@@ -57,9 +57,10 @@ export class Tally {
     }
   }
 
-  claimed(ms: number): void {
+  /** Without a time where the call was open for longer than the claim took. */
+  claimed(ms?: number): void {
     this.#claims += 1;
-    this.#claimMs.push(ms);
+    if (ms !== undefined) this.#claimMs.push(ms);
   }
 
   wokenUp(messages: number): void {

@@ -3,8 +3,8 @@
  * the real one (packages/worker) and leaves out what a task costs there: a slot, a folder, a log, an operator. What it
  * measures is the dispatcher.
  *
- * Claims go on while the last one left work; when nothing is left it long-polls SQS, claims what a message names, and
- * deletes the message when those tasks have ended. Every few seconds it claims without a message.
+ * Claims go on while the last one left work. When nothing is left, one claim waits at the dispatcher, and beside it SQS is
+ * long-polled: what a message names is claimed, and the message deleted when those tasks have ended.
  */
 import { createClient, workerRoutes } from "@trace/contracts";
 import { type HttpTransport, MessageQueue } from "@trace/kit";
@@ -22,7 +22,8 @@ import {
 } from "./environment.ts";
 
 /** As the real worker does. */
-const pollEveryMs = 5_000;
+const claimWaitMs = 5_000;
+const claimWaitLeastMs = 1_000;
 const retryMs = 250;
 const receiveWaitSeconds = 20;
 const visibilitySeconds = 30;
@@ -58,6 +59,10 @@ class LeanWorker implements BenchWorker {
   #sessionId = "";
   #free: number = leanWorker.slots;
   #claiming = 0;
+  /** A claim waits at the dispatcher, or is not to be sent yet. */
+  #waiting = false;
+  /** Claims sent so far, the ones that wait aside: at the dispatcher each takes the place of one that waits. */
+  #sent = 0;
   #completing = 0;
   /** The queue has more than was claimed, as far as is known; a session begins by asking. */
   #more = true;
@@ -83,10 +88,6 @@ class LeanWorker implements BenchWorker {
     const session = await this.#client.openSession({ body });
     this.#sessionId = session.session_id;
     this.#every(session.beat_ms, () => this.#beat());
-    this.#every(pollEveryMs, () => {
-      this.#more = true;
-      this.#pump();
-    });
     this.#pump();
     this.#go(this.#receive());
   }
@@ -138,12 +139,15 @@ class LeanWorker implements BenchWorker {
       if (named === undefined && !this.#more) break;
       this.#go(this.#claimSome(named));
     }
-    if (!this.#more && this.#named.length === 0) this.#idle?.();
+    if (this.#more || this.#named.length > 0) return;
+    if (this.#claiming === 0 && !this.#waiting && this.#free > 0) this.#go(this.#claimNext());
+    this.#idle?.();
   }
 
   async #claimSome(named: Named | undefined): Promise<void> {
     this.#tally.first();
     this.#claiming += 1;
+    this.#sent += 1;
     const max = Math.max(leanWorker.claimBatch, named?.taskIds.length ?? 0);
     this.#free -= max;
     const sentMs = machineMs();
@@ -159,6 +163,38 @@ class LeanWorker implements BenchWorker {
       if (!this.#more) setTimeout(() => this.#askAgain(), retryMs * (0.5 + Math.random()));
     }
     this.#run(answer, named?.receipts ?? []);
+    this.#pump();
+  }
+
+  /** Nothing is left, as far as is known: what becomes ready answers this, or its time. */
+  async #claimNext(): Promise<void> {
+    this.#waiting = true;
+    const max = Math.min(this.#free, leanWorker.claimBatch);
+    this.#free -= max;
+    const sent = this.#sent;
+    const sentMs = machineMs();
+    const wait_ms = Math.round(claimWaitMs * (0.5 + Math.random()));
+    const body = { session_id: this.#sessionId, queue: benchQueue, task_ids: [], max, wait_ms };
+    // Stopping breaks it off: what it may bring all the same is requeued by closing the session.
+    const answer = await this.#claim({ body }, this.#stop.signal);
+    this.#tally.claimed();
+    this.#free += max - answer.tasks.length;
+    const isNothing = answer.tasks.length === 0 && this.#sent === sent;
+    const leftMs = wait_ms - (machineMs() - sentMs);
+    if (isNothing && (answer.more || leftMs > wait_ms - claimWaitLeastMs)) {
+      // What there is others are claiming, or the dispatcher does not wait: asking at once again would spin.
+      const restMs = answer.more ? retryMs * (0.5 + Math.random()) : leftMs;
+      setTimeout(() => this.#mayWait(), restMs).unref();
+    } else {
+      this.#waiting = false;
+      if (answer.more) this.#more = true;
+    }
+    this.#run(answer, []);
+    this.#pump();
+  }
+
+  #mayWait(): void {
+    this.#waiting = false;
     this.#pump();
   }
 
