@@ -50,6 +50,8 @@ export interface ClaimsOptions {
   release(leaseTokens: readonly string[]): Promise<unknown>;
   /** A claim took tasks; `waitedMs` is how long the longest waiting of them had been due. */
   onClaimed?(queue: string, tasks: number, waitedMs: number): void;
+  /** These are leased now. */
+  onTaken?(taskIds: readonly string[]): void;
 }
 
 const watermarkLimits = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sweepShare: claimSweepShare };
@@ -92,6 +94,7 @@ export class Claims {
       if (live.length === 0) throw sessionOver(request.session_id);
       return { tasks: [], jobs: [], more: false };
     }
+    this.#options.onTaken?.(rows.map((row) => row.public_id));
     const paused = this.#race.reach("claim:committed");
     if (paused) await paused;
     const { kept, others } = fitting(rows);

@@ -40,6 +40,7 @@ import { Jobs } from "./jobs.ts";
 import { housekeepingEveryMs, sessionKeptMs, taskKeyKeptMs, taskKeysForgottenMax } from "./limits.ts";
 import { Listing } from "./listing.ts";
 import { Logs } from "./logs.ts";
+import { LongPolls } from "./longpolls.ts";
 import { createAdmission } from "./loops/admission.ts";
 import { addPartitions, createHistory } from "./loops/history.ts";
 import { OutboxLane } from "./loops/outbox.ts";
@@ -150,10 +151,13 @@ export class Dispatcher implements Service {
     const log = this.#log;
     const meters = createMeters(this.metrics, db, orgId);
     const queues = new Map((await db.query(queueNames, {})).map((row) => [row.queue_id, row.name]));
+    const queueName = (id: number) => queues.get(id) ?? "default";
     const outbox = new OutboxLane({
       db,
       queue: this.#queue,
-      queueName: (id) => queues.get(id) ?? "default",
+      queueName,
+      isAwaited: (id) => polls.isWaitedFor(queueName(id)),
+      onSpared: (rows) => meters.wakeupsSpared.inc(rows),
       log,
       onSent: ({ messages, ids }) => {
         meters.wakeups.inc(messages);
@@ -166,7 +170,10 @@ export class Dispatcher implements Service {
         if (!paused) this.reconciler?.speakNow();
       },
     });
-    const onReady = (wakeups: readonly WakeupRow[]) => outbox.take(wakeups);
+    const onReady = (wakeups: readonly WakeupRow[]) => {
+      outbox.take(wakeups);
+      for (const id of new Set(wakeups.map((row) => row.queue_id))) polls.ready(queueName(id));
+    };
     const outgoing = new Events({ enabled: config.eventBus !== undefined });
     const lastClaims = new Map<string, number>();
     const claims = new Claims({
@@ -180,7 +187,14 @@ export class Dispatcher implements Service {
         meters.claimed.inc(count);
         meters.waited.observe(waitedMs / 1_000);
       },
+      onTaken: (taskIds) => outbox.claimed(taskIds),
     });
+    const polls = new LongPolls({
+      log,
+      claim: (request) => claims.claim(request),
+      release: (leaseTokens) => completions.release(leaseTokens),
+    });
+    meters.waitingClaims(() => polls.waiting);
     const completions = new Completions({
       db,
       store: this.#store,
@@ -214,7 +228,17 @@ export class Dispatcher implements Service {
       },
     });
     Object.assign(this, { outbox, reaper, reconciler });
-    const listeners = this.#listeners({ orgId, schemaVersion, claims, completions, meters, onReady, outgoing, reaper });
+    const listeners = this.#listeners({
+      orgId,
+      schemaVersion,
+      claims,
+      polls,
+      completions,
+      meters,
+      onReady,
+      outgoing,
+      reaper,
+    });
     const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
     return [outbox, ...this.#eventLane(meters), ...loops, ...listeners];
   }
@@ -238,6 +262,7 @@ export class Dispatcher implements Service {
     orgId: number;
     schemaVersion: number;
     claims: Claims;
+    polls: LongPolls;
     completions: Completions;
     meters: Meters;
     onReady: (wakeups: readonly WakeupRow[]) => void;
@@ -298,7 +323,7 @@ export class Dispatcher implements Service {
         return (await hashes.lines()).includes(tokenHash(token).toString("hex")) ? true : undefined;
       },
       handlers: workerHandlers({
-        claims,
+        claims: parts.polls,
         completions: parts.completions,
         sessions: new Sessions(db, () => parts.reaper.nudge(), config.sessionTtlMs),
         starts: new Starts(db),
@@ -330,6 +355,11 @@ export class Dispatcher implements Service {
       },
       stop: () => Promise.resolve(),
     };
-    return [user, worker, task, ops, known];
+    // Stopped before the listeners, which wait for the calls they work on.
+    const waiting: Service = {
+      start: () => Promise.resolve(),
+      stop: () => Promise.resolve(parts.polls.stop()),
+    };
+    return [user, worker, task, ops, known, waiting];
   }
 }

@@ -10,6 +10,11 @@ export const sessionBeatsPerTtl = 3;
 export const sessionKeptMs = 24 * 3_600_000;
 /** Between two passes of the reaper. With the TTL it bounds how late a dead worker's tasks run again. */
 export const reaperEveryMs = 1_000;
+/**
+ * It looks for leases past their deadline this often, for which it looks through all that live. Nobody waits for it: calls past
+ * the deadline are refused by the clock, and the worker itself has ended the attempt at its timeout, 10 s before.
+ */
+export const reaperDeadlineEveryMs = 5_000;
 /** Leases ended by one pass; a pass that finds this many runs again at once. */
 export const reaperLeasesMax = 500;
 /** Attempts lost with their lease before a task is dead: they say nothing about the task, so the bound is generous. */
@@ -86,6 +91,13 @@ export const completesInFlightMax = 2;
 export const completesWaitingMax = 50_000;
 /** What a caller who was turned away is asked to wait, seconds. */
 export const turnedAwaySeconds = 1;
+/** Claims that wait for work in one dispatcher; one more is answered at once. */
+export const claimsWaitingMax = 1_000;
+/** Between two claims of one queue that waited, milliseconds: under load one takes what several would have. */
+export const claimGapMs = 4;
+/** A wake-up that is likely to be claimed without being sent waits this long for that, milliseconds; ids that wait so. */
+export const wakeupHoldMs = 25;
+export const wakeupHoldIdsMax = 50_000;
 /** The writer of an immediate wake-up sends it itself; the outbox loop does so when this time has passed (also in sql/*.sql). */
 export const writerGraceMs = 500;
 /** Limited jobs are looked at this often: tasks that came due, limits that a deploy raised. */

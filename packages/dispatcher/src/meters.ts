@@ -52,6 +52,12 @@ export function createMeters(metrics: Metrics, db: Database, orgId: number) {
     ),
     wakeups: metrics.counter("wakeups_sent_total", "Wake-up messages sent"),
     wakeupIds: metrics.counter("wakeup_ids_sent_total", "Task ids in the wake-up messages sent"),
+    wakeupsSpared: metrics.counter(
+      "wakeups_spared_total",
+      "Rows that were not sent, because their tasks were claimed first",
+    ),
+    waitingClaims: (count: () => number) =>
+      metrics.gauge("claims_waiting", "Claims that are open and wait for work", [], (gauge) => gauge.set({}, count())),
     wakeupsLeft: metrics.counter(
       "wakeups_left_total",
       "Rows that their writer could not send and left to the outbox loop",

@@ -1,13 +1,13 @@
 /** Handlers of the worker API. */
 import type { workerRoutes } from "@trace/contracts";
 import type { Handlers } from "@trace/kit";
-import type { Claims } from "../claims.ts";
 import type { Completions } from "../completions.ts";
+import type { LongPolls } from "../longpolls.ts";
 import type { Sessions } from "../sessions.ts";
 import type { Starts } from "../starts.ts";
 
 export interface WorkerServices {
-  readonly claims: Claims;
+  readonly claims: LongPolls;
   readonly completions: Completions;
   readonly sessions: Sessions;
   readonly starts: Starts;
@@ -24,7 +24,7 @@ export function workerHandlers(services: WorkerServices): Handlers<typeof worker
       await sessions.close(params.session_id);
       return {};
     },
-    claim: ({ body }) => claims.claim(body),
+    claim: ({ body }, _caller, signal) => claims.claim(body, signal),
     start: async ({ body }) => ({ items: await starts.start(body.items) }),
     release: async ({ body }) => ({ items: await completions.release(body.items.map((item) => item.lease_token)) }),
     complete: async ({ body }) => ({ items: await completions.complete(body.items) }),

@@ -69,6 +69,17 @@ export class WakeupWriter {
     this.#next();
   }
 
+  /** Rows that need not be said any more: they are only deleted. */
+  forget(rows: readonly WakeupRow[]): void {
+    if (this.#stopped) return; // The loop of another dispatcher says them: harmless.
+    for (const row of rows) {
+      this.#inHand.add(row.outbox_id);
+      this.#idsInHand += row.task_ids.length;
+    }
+    this.#done.push(...rows);
+    this.#deleteSoon();
+  }
+
   /** The row is waiting or on its way, or sent and not yet deleted. */
   holds(outboxId: number): boolean {
     return this.#inHand.has(outboxId);

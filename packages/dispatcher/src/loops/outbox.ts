@@ -16,6 +16,7 @@ import {
 import { outboxLagMs, wakeupLateMs, wakeupSendsInFlightMax } from "../limits.ts";
 import { deleteOutbox, type ReadWakeupsRow, readWakeups } from "../sql/statements.gen.ts";
 import type { WakeupRow } from "../wakeups.ts";
+import { WakeupHold } from "./outbox-hold.ts";
 import { LanePause } from "./outbox-pause.ts";
 import { type LaneRow, Relay } from "./outbox-relay.ts";
 import { inFlight, Unsent } from "./outbox-unsent.ts";
@@ -32,6 +33,10 @@ export interface OutboxOptions {
   readonly monotonicMs?: () => number;
   readonly race?: RacePoints;
   onSent(counts: WakeupCounts): void;
+  /** What becomes ready in this queue is likely to be claimed here at once. */
+  isAwaited?(queueId: number): boolean;
+  /** So many rows went unsent, because their tasks were claimed first. */
+  onSpared?(rows: number): void;
   /** The writer left so many rows to the loop. */
   onLeft?(rows: number): void;
   onPaused(paused: boolean): void;
@@ -46,6 +51,7 @@ export class OutboxLane implements Service {
   readonly #options: OutboxOptions;
   readonly #relay: Relay<string, SentRow>;
   readonly #writer: WakeupWriter;
+  readonly #hold: WakeupHold;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -66,6 +72,14 @@ export class OutboxLane implements Service {
       delete: (outboxIds) => this.#delete(outboxIds),
       onLeft: options.onLeft ?? (() => undefined),
     });
+    this.#hold = new WakeupHold({
+      isAwaited: options.isAwaited ?? (() => false),
+      say: (rows) => this.#writer.take(rows),
+      forget: (rows) => {
+        options.onSpared?.(rows.length);
+        this.#writer.forget(rows);
+      },
+    });
     this.#relay = new Relay({
       db,
       pause,
@@ -81,7 +95,7 @@ export class OutboxLane implements Service {
         },
         send: (rows) => this.#sendAll(rows),
         columns: (ids) => ({ task_ids: ids, events: null }),
-        inHand: (outboxId) => this.#writer.holds(outboxId),
+        inHand: (outboxId) => this.#hold.holds(outboxId) || this.#writer.holds(outboxId),
       },
     });
     this.sent = this.#relay.sent;
@@ -93,12 +107,18 @@ export class OutboxLane implements Service {
   }
 
   async stop(): Promise<void> {
+    this.#hold.stop();
     await Promise.all([this.#writer.stop(), this.#relay.stop()]);
   }
 
   /** Sends rows that this process has just committed. Takes no time; what cannot be sent now is left to the loop. */
   take(rows: readonly WakeupRow[]): void {
-    this.#writer.take(rows);
+    this.#hold.take(rows);
+  }
+
+  /** These tasks were claimed here: nobody has to be told of them any more. */
+  claimed(taskIds: readonly string[]): void {
+    this.#hold.claimed(taskIds);
   }
 
   async #sendAll(rows: readonly SentRow[]): Promise<Unsent<string>> {

@@ -309,7 +309,7 @@ export class Listener<T extends RouteTable, P> implements Service {
       this.#options.onRequest?.({ route: name, status, ms: performance.now() - started });
     try {
       if (route.events !== undefined) return await this.#stream(name, route, request, reply, () => seen(200));
-      const answer = await this.#call(name, route, request);
+      const answer = await this.#call(name, route, request, reply);
       seen(200);
       return answer;
     } catch (error) {
@@ -318,7 +318,7 @@ export class Listener<T extends RouteTable, P> implements Service {
     }
   }
 
-  async #call(name: string, route: Route, request: FastifyRequest): Promise<unknown> {
+  async #call(name: string, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     if (this.#inFlight >= requestsInFlightMax) {
       throw new TraceError("TR-1008", {
         detail: `the ${this.#options.name} listener works on ${requestsInFlightMax} requests already`,
@@ -327,13 +327,14 @@ export class Listener<T extends RouteTable, P> implements Service {
     }
     this.#inFlight += 1;
     const abort = new AbortController();
+    // Of the answer, not of the request: one that was read whole says nothing when its caller hangs up.
     const onClose = () => abort.abort();
-    request.raw.once("aborted", onClose);
+    reply.raw.once("close", onClose);
     try {
       const handler = this.#options.handlers[name] as unknown as LooseHandler<P, AbortSignal, Promise<unknown>>;
       return await handler(readCall(route, request), callerOf<P>(request), abort.signal);
     } finally {
-      request.raw.off("aborted", onClose);
+      reply.raw.off("close", onClose);
       this.#inFlight -= 1;
     }
   }
