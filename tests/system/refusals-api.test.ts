@@ -139,7 +139,7 @@ async function call(listener: ListenerName, token: string | undefined) {
 
 test("no token, a made-up one, and that of another listener open none of the three listeners", async () => {
   const claimed = await byHand.claim("token_dag", "token_out");
-  const forgedLease = `${claimed.lease_token.slice(0, -2)}${claimed.lease_token.endsWith("AA") ? "BB" : "AA"}`;
+  const forgedLease = `${claimed.lease_token.slice(0, -2)}${claimed.lease_token.endsWith("AA") ? "BA" : "AA"}`;
   const own = {
     user: stack.folder.secret("api-token"),
     worker: stack.folder.secret("worker-token").split("\n")[0] ?? "",
@@ -148,7 +148,7 @@ test("no token, a made-up one, and that of another listener open none of the thr
   const before = await rowCounts(stack.access);
   for (const listener of ["user", "worker", "task"] as const) {
     const foreign = Object.entries(own).flatMap(([name, token]) => (name === listener ? [] : [token]));
-    for (const token of [undefined, "x", `${own[listener]}x`, "A".repeat(32), forgedLease, ...foreign]) {
+    for (const token of [undefined, "x", `${own[listener]}x`, "A".repeat(54), forgedLease, ...foreign]) {
       const answer = await call(listener, token);
       expect(answer).toMatchObject({ status: 401, type: expect.stringContaining("application/problem+json") });
       const problem = problemSchema.parse(answer.body);

@@ -209,8 +209,8 @@ test("an attempt that has ended, expired or never was changes nothing, on either
     expect(again).toMatchObject({ task_id: claimed.task_id });
     expect(placeOf(again).prefix).not.toBe(placeOf(claimed).prefix);
     const before = await rowCounts(stack.access);
-    const forged = `${again.lease_token.slice(0, -2)}${again.lease_token.endsWith("AA") ? "BB" : "AA"}`;
-    for (const token of [claimed.lease_token, forged, "A".repeat(32)]) {
+    const forged = `${again.lease_token.slice(0, -2)}${again.lease_token.endsWith("AA") ? "BA" : "AA"}`;
+    for (const token of [claimed.lease_token, forged, "A".repeat(54)]) {
       expectTold((await second.complete(token, success)).error, "TR-3001");
       const failure = { kind: "failure", error: { code: "TR-3007", detail: "a late failure" } } as const;
       expectTold((await second.complete(token, failure)).error, "TR-3001");

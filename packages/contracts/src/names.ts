@@ -15,10 +15,11 @@ export const timeSchema = z.iso.datetime({ offset: true });
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 hex digits");
 
 /**
- * The proof of a lease: 24 bytes in base64url, the lease number and a random UUID. Whoever holds it may finish the
- * attempt; it is never reused, never logged.
+ * The proof of a lease: 40 bytes in base64url, the numbers of session, lease and task and 16 random bytes. Whoever holds it may
+ * finish the attempt; it is never reused, never logged. The last character ends in four bits that are none of theirs, and only
+ * 0 is taken for them, so that a token has one form.
  */
-export const leaseTokenSchema = z.string().regex(/^[A-Za-z0-9_-]{32}$/, "must be a lease token");
+export const leaseTokenSchema = z.string().regex(/^[A-Za-z0-9_-]{53}[AQgw]$/, "must be a lease token");
 
 /** Lease numbers only grow; they fit a JavaScript number for three hundred thousand years at 1,000 a second. */
 export const leaseNoSchema = z.int().positive();

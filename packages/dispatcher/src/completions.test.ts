@@ -88,15 +88,18 @@ describe("a stale token changes nothing", () => {
     expect(await everything()).toEqual(before);
   });
 
-  test("that was guessed: right number and wrong secret, no number at all, the largest number there is", async () => {
+  test("that was guessed: right numbers and wrong secret, no numbers at all, the largest numbers there are", async () => {
     const task = await oneClaimed();
     const before = await everything();
     const real = Buffer.from(task.lease_token, "base64url");
     const guesses = [
-      Buffer.concat([real.subarray(0, 8), randomBytes(16)]),
-      Buffer.alloc(24),
-      Buffer.concat([Buffer.from("7fffffffffffffff", "hex"), randomBytes(16)]),
-      Buffer.alloc(24, 0xff),
+      Buffer.concat([real.subarray(0, 24), randomBytes(16)]),
+      Buffer.concat([Buffer.alloc(8), real.subarray(8)]),
+      Buffer.concat([real.subarray(0, 8), Buffer.alloc(8), real.subarray(16)]),
+      Buffer.concat([real.subarray(0, 16), Buffer.alloc(8), real.subarray(24)]),
+      Buffer.alloc(40),
+      Buffer.concat([Buffer.from("7fffffffffffffff".repeat(3), "hex"), randomBytes(16)]),
+      Buffer.alloc(40, 0xff),
     ].map((bytes) => ({ lease_token: bytes.toString("base64url"), result: success }));
     const answers = await world.completions.complete(guesses);
     expect(answers.map((answer) => answer.error?.code)).toEqual(guesses.map(() => "TR-3001"));
@@ -111,7 +114,7 @@ test("a guessed secret in one call with the right one is refused, and the right 
   const task = await oneClaimed();
   const right = { lease_token: task.lease_token, result: success };
   const real = Buffer.from(task.lease_token, "base64url");
-  const guess = { ...right, lease_token: Buffer.concat([real.subarray(0, 8), randomBytes(16)]).toString("base64url") };
+  const guess = { ...right, lease_token: Buffer.concat([real.subarray(0, 24), randomBytes(16)]).toString("base64url") };
   const answers = await world.completions.complete([guess, right, guess]);
   expect(answers).toMatchObject([refused("TR-3001"), { accepted: true }, refused("TR-3001")]);
 });

@@ -210,9 +210,9 @@ create table sessions (
 create sequence lease_numbers as bigint;
 
 create table leases (
-  -- The lease number (8 bytes, big endian) and a random UUID (122 random bits). Being the primary key, a completion needs no join and no
-  -- plan to choose: delete by key, or find nothing.
-  token bytea primary key check (length(token) = 24),
+  -- Session, lease number and task (8 bytes each, big endian) and 16 random bytes. Being the primary key, a completion needs no
+  -- join and no plan to choose: delete by key, or find nothing; and the leases of a session are a range of it.
+  token bytea primary key check (length(token) = 40),
   lease_no bigint not null,
   task_id bigint not null unique,
   session_id bigint not null,
@@ -231,9 +231,6 @@ create table leases (
   nonce uuid
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 
--- Serves both "leases of this session" and "leases of a live session that are past their deadline".
-create index leases_by_session on leases (session_id, deadline);
-
 -- History in partitions of 4,000,000 numbers each; both numbers grow with time.
 
 -- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer.
@@ -244,7 +241,7 @@ create table attempts (
   state text not null check (state in ('succeeded', 'failed', 'expired', 'released', 'snoozed', 'canceled')),
   worker text not null,
   -- Of a lease that is over: it opens nothing, and tells the one who held it from one who guesses.
-  token bytea not null check (length(token) = 24),
+  token bytea not null check (length(token) = 40),
   -- Null with a success: the call named no output, and the answer follows from the states.
   call_sha256 bytea check (length(call_sha256) = 32),
   answer json,

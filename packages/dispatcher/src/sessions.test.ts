@@ -1,7 +1,7 @@
 /** Sessions and the reaper: who beats keeps its leases, who does not loses them once, and nobody comes back from the dead. */
 import { Database, newId, silentLog } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { leaseLossesMax } from "./limits.ts";
+import { leaseLossesMax, reaperLeasesMax } from "./limits.ts";
 import { diamondDag, noopDag, until, World, waitingForLocks } from "./testing/world.ts";
 
 let world: World;
@@ -161,6 +161,34 @@ describe("the reaper", () => {
     const waitMs = Date.parse(task.run_at ?? "") - Date.now();
     expect(waitMs).toBeGreaterThan(25_000);
     expect(waitMs).toBeLessThan(35_000);
+  });
+
+  test("looks for deadlines at its first pass and then in their own rhythm, for sessions that are over at every pass", async () => {
+    await world.create("plain", "noop", 3);
+    const reaper = world.reaper(world.db, 3_600_000);
+    await world.claimOne();
+    await world.passDeadlines();
+    await reaper.pass();
+    expect(await world.count("attempts", "error ->> 'code' = 'TR-3005'")).toBe(1);
+    await world.claimOne();
+    await world.passDeadlines();
+    await reaper.pass();
+    expect(await world.count("leases")).toBe(1);
+    await world.expireSessions();
+    await reaper.pass();
+    expect(await world.count("leases")).toBe(0);
+    expect(await world.count("attempts")).toBe(2);
+  });
+
+  test("that finds a full pass of lost leases looks for deadlines again at the next", async () => {
+    await world.create("plain", "noop", reaperLeasesMax + 1);
+    await world.claim(await world.session(), reaperLeasesMax);
+    await world.expireSessions();
+    await world.claim(await world.session());
+    await world.passDeadlines();
+    // It goes on at once after a full pass.
+    await world.reaper(world.db, 3_600_000).pass();
+    expect(await world.count("leases")).toBe(0);
   });
 
   test("kills a task whose deadlines use up its attempts", async () => {

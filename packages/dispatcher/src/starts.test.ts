@@ -101,8 +101,8 @@ describe("a token without a live lease starts nothing", () => {
 
   test("it was guessed", async () => {
     const task = await oneClaimed();
-    const number = Buffer.from(task.lease_token, "base64url").subarray(0, 8);
-    const guess = { ...task, lease_token: Buffer.concat([number, randomBytes(16)]).toString("base64url") };
+    const numbers = Buffer.from(task.lease_token, "base64url").subarray(0, 24);
+    const guess = { ...task, lease_token: Buffer.concat([numbers, randomBytes(16)]).toString("base64url") };
     expect(await start(guess, newId())).toMatchObject([stale]);
     expect(await start(task, newId())).toEqual([accepted]);
   });

@@ -99,7 +99,7 @@ export class FinalCheck {
     world.verdict.count(`attempts ${state}`);
     world.verdict.count("attempts");
     if (numberOfToken(token) !== no) {
-      this.#complain("lease_numbers", row.task, `the token kept of lease ${no} does not begin with its number`, "");
+      this.#complain("lease_numbers", row.task, `the token kept of lease ${no} does not hold its number`, "");
     }
     const lease = world.leases.get(no);
     if (lease === undefined) {

@@ -161,10 +161,10 @@ export class World {
   }
 }
 
-/** The lease number that a token begins with: 8 bytes, big endian. NaN when it is no token. */
+/** The lease number in a token, after that of the session: 8 bytes, big endian. NaN when it is no token. */
 export function numberOfToken(token: string): number {
   const bytes = Buffer.from(token, "base64url");
-  return bytes.length === 24 ? Number(bytes.readBigInt64BE(0)) : Number.NaN;
+  return bytes.length === 40 ? Number(bytes.readBigInt64BE(8)) : Number.NaN;
 }
 
 /** Remembers the earliest moment from which a lease is known to be over. */

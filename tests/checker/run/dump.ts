@@ -18,7 +18,7 @@ with piece as (
 ), history as (
   select task_id,
          json_agg(json_build_array(lease_no, attempt, state, code, detail,
-                                   translate(encode(token, 'base64'), '+/', '-_')) order by lease_no) as attempts
+                                   translate(encode(token, 'base64'), '+/=', '-_')) order by lease_no) as attempts
     from tries group by task_id
 )
 select s.task_id as key,

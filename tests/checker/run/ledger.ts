@@ -117,5 +117,5 @@ function keep(list: string[], id: string): void {
 
 function leaseNoOf(token: string): number {
   const bytes = Buffer.from(token, "base64url");
-  return bytes.length === 24 ? Number(bytes.readBigInt64BE(0)) : 0;
+  return bytes.length === 40 ? Number(bytes.readBigInt64BE(8)) : 0;
 }

@@ -221,11 +221,11 @@ export async function forge(stage: Stage): Promise<void> {
   const tasks = await take(stage, session, 10);
   const forged = tasks.map(({ lease_token }) => {
     const bytes = Buffer.from(lease_token, "base64url");
-    randomBytes(16).copy(bytes, 8);
+    randomBytes(16).copy(bytes, 24);
     return { lease_token: bytes.toString("base64url"), result: success };
   });
   const made = Array.from({ length: 10 }, () => ({
-    lease_token: randomBytes(24).toString("base64url"),
+    lease_token: randomBytes(40).toString("base64url"),
     result: success,
   }));
   const answers = await complete(stage, [...forged, ...made]);

@@ -20,8 +20,8 @@ const momentMs = 0.01;
 type Body = Record<string, unknown>;
 
 export function tokenOf(no: number): string {
-  const bytes = Buffer.alloc(24, 7);
-  bytes.writeBigInt64BE(BigInt(no));
+  const bytes = Buffer.alloc(40, 7);
+  bytes.writeBigInt64BE(BigInt(no), 8);
   return bytes.toString("base64url");
 }
 

@@ -6,7 +6,7 @@ import { TraceError, toErrorRecord } from "@trace/contracts";
 import { type Database, type Log, Loop, noRace, type Queryable, type RacePoints, type Random } from "@trace/kit";
 import { type Ending, end, endingOf, follow, jobsToLock } from "../endings.ts";
 import type { Events } from "../events.ts";
-import { reaperEveryMs, reaperLeasesMax } from "../limits.ts";
+import { reaperDeadlineEveryMs, reaperEveryMs, reaperLeasesMax } from "../limits.ts";
 import { expireSessions, type LockExpiredLeasesRow, lockExpiredLeases } from "../sql/statements.gen.ts";
 import { lockTriggered } from "../triggers.ts";
 import type { WakeupRow } from "../wakeups.ts";
@@ -17,6 +17,8 @@ export interface ReaperOptions {
   readonly outgoing: Events;
   readonly log: Log;
   readonly race?: RacePoints;
+  /** Between two looks for leases past their deadline, milliseconds. */
+  readonly deadlineEveryMs?: number;
   onExpired(count: number): void;
   onReady(wakeups: readonly WakeupRow[]): void;
 }
@@ -52,9 +54,13 @@ function expired(lease: LockExpiredLeasesRow, random: Random): Ending {
 }
 
 /** One piece of work: the leases that this transaction found expired and ended. */
-async function reap(tx: Queryable, options: ReaperOptions): Promise<{ count: number; wakeups: WakeupRow[] }> {
+async function reap(
+  tx: Queryable,
+  options: ReaperOptions,
+  overdueToo: boolean,
+): Promise<{ count: number; wakeups: WakeupRow[] }> {
   const { random, race = noRace, outgoing } = options;
-  const leases = await tx.query(lockExpiredLeases, { limit: reaperLeasesMax });
+  const leases = await tx.query(lockExpiredLeases, { limit: reaperLeasesMax, overdue: overdueToo });
   const paused = race.reach("reap:locked");
   if (paused) await paused;
   const endings = leases.map((lease) => expired(lease, random));
@@ -65,16 +71,21 @@ async function reap(tx: Queryable, options: ReaperOptions): Promise<{ count: num
 }
 
 export function createReaper(options: ReaperOptions): Loop {
-  const { db, log } = options;
+  const { db, log, deadlineEveryMs = reaperDeadlineEveryMs } = options;
+  let deadlinesAt = Number.NEGATIVE_INFINITY;
   return new Loop({
     name: "reaper",
     everyMs: reaperEveryMs,
     log,
     async pass() {
+      const beganAt = performance.now();
+      const overdueToo = beganAt - deadlinesAt >= deadlineEveryMs;
       for (const session of await db.query(expireSessions, {})) {
         log.warn({ worker: session.worker }, "a worker session expired");
       }
-      const { count, wakeups } = await db.transaction((tx) => reap(tx, options));
+      const { count, wakeups } = await db.transaction((tx) => reap(tx, options, overdueToo));
+      // A full pass may have left some: the next one, at once, looks for them too.
+      if (overdueToo && count < reaperLeasesMax) deadlinesAt = beganAt;
       if (count > 0) {
         log.info({ leases: count }, "requeued tasks of lost leases");
         options.onExpired(count);

@@ -51,8 +51,13 @@ alter table leases alter column plain drop default;
 alter table leases add column nonce uuid;
 drop index leases_by_deadline;
 drop index leases_by_session;
--- Serves both "leases of this session" and "leases of a live session that are past their deadline".
-create index leases_by_session on leases (session_id, deadline);
+-- Tokens begin with the session, so that the primary key finds the leases of one, and tell the task. What was handed out before
+-- opens nothing any more: the sessions that hold leases end, and their tasks run again.
+alter table leases drop constraint leases_token_check;
+update leases set token = int8send(session_id) || int8send(lease_no) || int8send(task_id) || substr(token, 9, 16);
+alter table leases add constraint leases_token_check check (length(token) = 40);
+update sessions s set closed_at = clock_timestamp()
+ where s.closed_at is null and exists (select 1 from leases l where l.session_id = s.session_id);
 
 -- History in partitions of 4,000,000 numbers each; both numbers grow with time.
 drop view task_details;
@@ -69,7 +74,7 @@ create table attempts (
   state text not null check (state in ('succeeded', 'failed', 'expired', 'released', 'snoozed', 'canceled')),
   worker text not null,
   -- Of a lease that is over: it opens nothing, and tells the one who held it from one who guesses.
-  token bytea not null check (length(token) = 24),
+  token bytea not null check (length(token) = 40),
   -- Null with a success: the call named no output, and the answer follows from the states.
   call_sha256 bytea check (length(call_sha256) = 32),
   answer json,
@@ -129,7 +134,7 @@ select add_history_partitions(2);
 
 insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at, ended_at)
 -- Of these only the hash of the token was kept, which nobody can send: no token fits, and a late call is told that it is stale.
-select lease_no, task_id, attempt, state, worker, int8send(lease_no) || substr(token_sha256, 1, 16), call_sha256, answer, error, started_at, ended_at from attempts_before;
+select lease_no, task_id, attempt, state, worker, int8send(0) || int8send(lease_no) || int8send(task_id) || substr(token_sha256, 1, 16), call_sha256, answer, error, started_at, ended_at from attempts_before;
 insert into outcomes
 select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, (select max(a.lease_no) from attempts_before a where a.task_id = o.task_id), o.error, o.ended_at
   from outcomes_before o;

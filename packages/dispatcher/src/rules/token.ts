@@ -1,6 +1,7 @@
 /**
- * Lease tokens and what derives from them. A token is 24 bytes: the lease number, big endian, and 16 random ones. It crosses
- * processes in base64url.
+ * Lease tokens and what derives from them. A token is 40 bytes: the numbers of the session, the lease and the task, 8 each and
+ * big endian, and 16 random ones. It crosses processes in base64url. Nothing is decided by its numbers alone: whoever looks
+ * something up by one of them compares the whole token with the one that is kept.
  */
 import { createHash } from "node:crypto";
 
@@ -11,15 +12,24 @@ export function encodeToken(token: Buffer): string {
   return token.toString("base64url");
 }
 
-/** The schema of the contract has checked the form: 32 base64url characters are 24 bytes. */
+/** The schema of the contract has checked the form, the only one there is for 40 bytes. */
 export function decodeToken(text: string): Buffer {
   return Buffer.from(text, "base64url");
 }
 
 /** 0, which no lease has, for a guess beyond what lease numbers reach. */
 export function leaseNoOf(token: Buffer): number {
-  const leaseNo = Number(token.readBigInt64BE(0));
-  return Number.isSafeInteger(leaseNo) && leaseNo > 0 ? leaseNo : 0;
+  return numberAt(token, 8);
+}
+
+/** 0, which no task has, for a guess beyond what the numbers of tasks reach. */
+export function taskNoOf(token: Buffer): number {
+  return numberAt(token, 16);
+}
+
+function numberAt(token: Buffer, offset: number): number {
+  const number = Number(token.readBigInt64BE(offset));
+  return Number.isSafeInteger(number) && number > 0 ? number : 0;
 }
 
 export function sha256Of(data: Buffer | string): Buffer {

@@ -45,7 +45,7 @@ with session as materialized (
   returning task_id, priority, run_at, attempt, failures, lease_losses
 ), claimed as materialized (
   select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,
-         int8send(c.lease_no) || substr($8::bytea, c.place * 16 - 15, 16) as token,
+         (select int8send(session_id) from live) || int8send(c.lease_no) || int8send(c.task_id) || substr($8::bytea, c.place * 16 - 15, 16) as token,
          t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.plain
     from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place
             from (select * from named union all select * from next) u) c

@@ -1,10 +1,10 @@
 -- name: lockLeases
 -- params: tokens
 -- notnull: live
--- The fence. Rows are locked in lease order first; only then are deadline and session judged by the clock, so a caller
+-- The fence. Rows are locked in the order of their tokens first, as everybody locks leases; only then are deadline and session judged by the clock, so a caller
 -- that waited for a lock is judged by the time it got it. A token that is not the last one of its task finds no row.
 with held as materialized (
-  select * from leases where token = any ($1::bytea[]) order by lease_no for update
+  select * from leases where token = any ($1::bytea[]) order by token for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
    where session_id in (select session_id from held) order by session_id for key share
@@ -75,7 +75,7 @@ select token, bound from judged;
 -- params: task_ids
 -- The leases of tasks that a person ends, live or not: whoever cancels needs no token. In the order of lockLeases.
 with held as materialized (
-  select * from leases where task_id = any ($1::bigint[]) order by lease_no for update
+  select * from leases where task_id = any ($1::bigint[]) order by token for update
 )
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited
@@ -85,21 +85,24 @@ select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.
  order by l.lease_no;
 
 -- name: lockExpiredLeases
--- params: limit
+-- params: limit, overdue
 -- notnull: past_deadline
--- Leases past their deadline or of a session that is closed (expireSessions closes those that stopped beating, under
--- their row's lock; judging expires_at here, by a snapshot, could reap under a session that has just beaten). One being
--- completed right now is locked and skipped; the next pass finds it gone. Session by session, so that a pass costs what it
--- finds and not what is alive.
+-- Leases of a session that is closed (expireSessions closes those that stopped beating, under their row's lock; judging
+-- expires_at here, by a snapshot, could reap under a session that has just beaten), found session by session at the cost of
+-- what there is; and with `overdue` those past their deadline, for which all that live are looked through. One being
+-- completed right now is locked and skipped; the next pass finds it gone.
 with held as materialized (
   select * from leases where token = any (array(
-         (select o.token from sessions c cross join lateral (select x.token from leases x where x.session_id = c.session_id limit $1) o
+         (select o.token from sessions c cross join lateral (
+             select x.token from leases x
+              where x.token >= int8send(c.session_id) and x.token < int8send(c.session_id + 1) limit $1) o
            where c.closed_at is not null limit $1)
          union all
          (select o.token from sessions c cross join lateral (
-             select x.token from leases x where x.session_id = c.session_id and x.deadline <= now() order by x.deadline limit $1) o
-           where c.closed_at is null limit $1)))
-   order by lease_no limit $1 for update skip locked
+             select x.token from leases x
+              where x.token >= int8send(c.session_id) and x.token < int8send(c.session_id + 1) and x.deadline <= now() limit $1) o
+           where c.closed_at is null and $2::boolean limit $1)))
+   order by token limit $1 for update skip locked
 )
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,

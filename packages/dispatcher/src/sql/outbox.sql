@@ -160,7 +160,10 @@ select (select count(*)::int
 select q.queue_id, q.name,
        (select count(*)::int from (select 1 from ready r where r.queue_id = q.queue_id order by r.priority, r.run_at, r.task_id limit 100000) r) as ready,
        (select count(*)::int
-          from (select 1 from sessions s cross join lateral (select 1 from leases l where l.session_id = s.session_id and l.queue_id = q.queue_id limit 100000) l
+          from (select 1 from sessions s
+                 cross join lateral (
+                   select 1 from leases l
+                    where l.token >= int8send(s.session_id) and l.token < int8send(s.session_id + 1) and l.queue_id = q.queue_id limit 100000) l
                  limit 100000) l) as leased,
        (with recursive first as (
           (select r.priority, r.run_at, r.ready_at from ready r where r.queue_id = q.queue_id order by r.priority, r.run_at, r.task_id limit 1)
@@ -201,7 +204,9 @@ with recursive quiet as materialized (
 ), free as materialized (
   select least(coalesce(sum(greatest(s.slots - held.leases, 0)), 0), $6::bigint)::bigint as slots
     from sessions s
-   cross join lateral (select count(*) as leases from (select 1 from leases l where l.session_id = s.session_id limit s.slots) l) held
+   cross join lateral (
+     select count(*) as leases
+       from (select 1 from leases l where l.token >= int8send(s.session_id) and l.token < int8send(s.session_id + 1) limit s.slots) l) held
    where s.closed_at is null and s.expires_at > now() and exists (select 1 from quiet)
 ), line as (
   (select r.priority from ready r where r.queue_id = $1 and (select slots from free) > 0 order by r.priority, r.run_at, r.task_id limit 1)

@@ -25,7 +25,7 @@ import {
 let world: World;
 
 const uuid = "0198c7a2-0000-7000-8000-000000000000";
-const token = `'\\x${"00".repeat(24)}'::bytea`;
+const token = `'\\x${"00".repeat(40)}'::bytea`;
 
 /** Arguments as SQL, in the order of the statement. */
 const hot = [
@@ -43,7 +43,7 @@ const hot = [
   [pinInputs, "array[1]::bigint[], array[1]::bigint[]"],
   [describeLeases, `array[${token}]`],
   [lockLeases, `array[${token}]`],
-  [lockExpiredLeases, "500"],
+  [lockExpiredLeases, "500, true"],
   [liveLeases, "1, array[1]::bigint[]"],
   [findAttempts, "array[1]::bigint[]"],
   [readWakeups, "null, 0, 2000, 5000, 200"],
@@ -124,7 +124,7 @@ describe("on 100,000 tasks, half of them claimed", () => {
     );
     await world.db.raw(`
       insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
-      select int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, true, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
+      select int8send(1) || int8send(task_id) || int8send(task_id) || uuid_send(gen_random_uuid()), task_id, task_id, 1, 1, 0, 1, 0, 0, true, now() + interval '1 hour' from tasks where task_id % 2 = 1`);
     await world.db.raw(`
       insert into outbox (lane, due_at, queue_id, task_ids)
       select 'sqs', now() + (task_id - 90000) * interval '1 ms', 1, array[public_id] from tasks`);

@@ -21,19 +21,19 @@ returning s.session_id;
 -- params: session_id, lease_nos
 -- notnull: lease_no
 -- Those of the leases named that are live. A lease past its deadline is stale, reaped or not. One probe for each, by the
--- lease number that a token begins with: what the session has held and lost is not walked over.
+-- session and the lease number that a token begins with: what the session has held and lost is not walked over.
 select l.lease_no
   from unnest($2::bigint[]) as n (lease_no)
  cross join lateral (
    select x.lease_no from leases x
-    where x.token >= int8send(n.lease_no) and x.token < int8send(n.lease_no + 1) and x.session_id = $1 and x.deadline > clock_timestamp()) l;
+    where x.token >= int8send($1) || int8send(n.lease_no) and x.token < int8send($1) || int8send(n.lease_no + 1) and x.deadline > clock_timestamp()) l;
 
 -- name: saveProgress
 -- params: session_id, progress
 -- Touches no indexed column, so the row stays on its page.
 update leases l set progress = p.progress
   from json_to_recordset($2::json) as p (lease_no bigint, progress json)
- where l.token >= int8send(p.lease_no) and l.token < int8send(p.lease_no + 1) and l.session_id = $1
+ where l.token >= int8send($1) || int8send(p.lease_no) and l.token < int8send($1) || int8send(p.lease_no + 1)
 returning l.lease_no;
 
 -- name: closeSession
@@ -60,12 +60,13 @@ returning s.session_id, s.worker;
 -- Session ids are an identity and never come back, so a forgotten session stays dead.
 delete from sessions s
  where s.closed_at < clock_timestamp() - $1::bigint * interval '1 ms'
-   and not exists (select 1 from leases l where l.session_id = s.session_id);
+   and not exists (select 1 from leases l where l.token >= int8send(s.session_id) and l.token < int8send(s.session_id + 1));
 
 -- name: listWorkers
 -- params: org_id
 -- notnull: leases
-select s.worker, s.host, s.started_at, (select count(*) from leases l where l.session_id = s.session_id)::int as leases
+select s.worker, s.host, s.started_at,
+       (select count(*) from leases l where l.token >= int8send(s.session_id) and l.token < int8send(s.session_id + 1))::int as leases
   from sessions s
  where s.closed_at is null and s.expires_at > clock_timestamp() and $1::bigint is not null
  order by s.started_at;

@@ -42,7 +42,7 @@ select json_build_object(
       'losses', coalesce(r.lease_losses, w.lease_losses, l.lease_losses, o.lease_losses), 'code', o.error ->> 'code',
       'wait_ms', extract(epoch from coalesce(r.run_at, w.run_at) - clock_timestamp()) * 1000,
       'slot', s.task_id is not null, 'output', lo.task_id is not null,
-      'token', translate(encode(l.token, 'base64'), '+/', '-_'),
+      'token', translate(encode(l.token, 'base64'), '+/=', '-_'),
       'history', (select coalesce(json_agg(json_build_array(a.attempt, a.state, a.error ->> 'code') order by a.lease_no), '[]'::json)
                     from attempts a where a.task_id = t.task_id))), '[]'::json)
      from tasks t join jobs j on j.job_id = t.job_id

@@ -233,13 +233,15 @@ export class World {
     };
   }
 
-  reaper(db: Database = this.db): Loop & { pass(): Promise<unknown> } {
+  /** Tests let deadlines pass and look at once, unless told otherwise. */
+  reaper(db: Database = this.db, deadlineEveryMs = 0): Loop & { pass(): Promise<unknown> } {
     const loop = createReaper({
       db,
       random: this.random,
       outgoing: this.outgoing,
       race: this.race,
       log: silentLog(),
+      deadlineEveryMs,
       onExpired: () => undefined,
       onReady: () => undefined,
     });
