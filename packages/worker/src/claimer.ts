@@ -176,11 +176,9 @@ export class Claimer {
       const taking = this.#take(answer.tasks, answer.more, session, timers.monotonicMs());
       this.#taking = taking;
       const claimed = await taking;
-      const overtaken = onItsWay || this.#sent !== sent;
-      // One that was overtaken and brought nothing knows nothing.
-      if (!overtaken || claimed.more) this.#more = claimed.more;
+      this.#more = claimed.more;
       this.claimed.emit(claimed);
-      return { ...claimed, overtaken };
+      return { ...claimed, overtaken: onItsWay || this.#sent !== sent };
     } catch (error) {
       // Given up, as what it would bring is not wanted any more. What ended the session by its answer was told there.
       if (error === signal.reason) return undefined;

@@ -118,6 +118,25 @@ describe("a claim that waits", () => {
     expect((await operator.nth(2)).context.task.task_id).toBe(surplus);
   });
 
+  it("is alone in asking for the slots that free while it is on its way, though work was left before", async () => {
+    const { dispatcher, operator, worker } = await start({ slots: 2 });
+    for (let count = 0; count < 4; count += 1) dispatcher.add(noopJob());
+    dispatcher.answerWaiting();
+    const runs = [await operator.nth(0), await operator.nth(1)];
+    const answer = Promise.withResolvers<void>();
+    dispatcher.before.claim = () => answer.promise;
+    for (const run of runs) run.end();
+    await dispatcher.until("both ended", () => dispatcher.completed.size === 2);
+    for (let trips = 0; worker.slots.free < 2 && trips < 50; trips += 1) await roundTrip();
+    await roundTrip();
+    expect(worker.slots.free).toBe(2);
+    expect(dispatcher.waits).toHaveLength(2);
+    expect(dispatcher.claims).toEqual([]);
+    answer.resolve();
+    await operator.nth(3);
+    expect(dispatcher.released).toEqual([]);
+  });
+
   it("gives an attempt all its time, however long the call was open before", async () => {
     const { dispatcher, operator, timers } = await start();
     await timers.advance(claimWaitMs - 1);
