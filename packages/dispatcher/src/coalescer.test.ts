@@ -1,7 +1,7 @@
 /** Group commit: what meets goes together, what waits is bounded, and nobody suffers for another's mistake. */
 import { TraceError } from "@trace/contracts";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Coalescer, type CoalescerOptions } from "./coalescer.ts";
 
 /** A database that holds transactions until it is told how they end. */
@@ -38,6 +38,7 @@ function coalescer(held: Held, options: Partial<CoalescerOptions<string, string>
     batchMax: 4,
     inFlightMax: 1,
     waitingMax: 100,
+    slowMs: 20,
     run: held.run,
     ...options,
   });
@@ -77,16 +78,39 @@ describe("calls that meet", () => {
     expect((await Promise.all(answers)).flat().join("")).toBe("ABCDEF123456G");
   });
 
-  test("as many transactions as are allowed are open at once, and not one more", async () => {
+  test("a whole batch goes beside what is on its way, as many as are allowed and not one more", async () => {
     const held = new Held();
-    const group = coalescer(held, { inFlightMax: 2 });
-    const answers = ["a", "b", "c", "d"].map((item) => group.call([item]));
-    expect(held.batches).toEqual([["a"], ["b"]]);
+    const group = coalescer(held, { inFlightMax: 2, batchMax: 2 });
+    const answers = ["a", "b", "c", "d", "e"].map((item) => group.call([item]));
+    expect(held.batches).toEqual([["a"], ["b", "c"]]);
     await held.end();
-    expect(held.batches).toEqual([["a"], ["b"], ["c", "d"]]);
+    expect(held.batches).toEqual([["a"], ["b", "c"], ["d", "e"]]);
     await held.end();
     await held.end();
-    expect(await Promise.all(answers)).toEqual([["A"], ["B"], ["C"], ["D"]]);
+    expect(await Promise.all(answers)).toEqual([["A"], ["B"], ["C"], ["D"], ["E"]]);
+  });
+
+  test("so does less than a batch, beside one that is slow", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      const held = new Held();
+      const group = coalescer(held, { inFlightMax: 2, slowMs: 20 });
+      const answers = ["a", "b", "c"].map((item) => group.call([item]));
+      vi.advanceTimersByTime(19);
+      expect(held.batches).toEqual([["a"]]);
+      vi.advanceTimersByTime(1);
+      expect(held.batches).toEqual([["a"], ["b", "c"]]);
+      answers.push(group.call(["d"]));
+      vi.advanceTimersByTime(1_000);
+      expect(held.batches).toHaveLength(2);
+      await held.end();
+      expect(held.batches).toEqual([["a"], ["b", "c"], ["d"]]);
+      await held.end();
+      await held.end();
+      expect(await Promise.all(answers)).toEqual([["A"], ["B"], ["C"], ["D"]]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("a call of nothing is answered without a transaction", async () => {
@@ -134,6 +158,7 @@ describe("a transaction that fails", () => {
       batchMax: 10,
       inFlightMax: 1,
       waitingMax: 100,
+      slowMs: 20,
       async run(items) {
         tried.push([...items]);
         if (tried.length === 1) await gate.promise;
@@ -189,6 +214,7 @@ test("whatever meets: each call gets the answers to its own items, each item run
         batchMax,
         inFlightMax,
         waitingMax: 1_000,
+        slowMs: 0,
         onBatch: (items) => batches.push(items),
         async run(items) {
           open += 1;

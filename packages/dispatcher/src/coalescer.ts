@@ -1,8 +1,9 @@
 /**
  * Group commit: calls that meet share one transaction. The first call goes at once (leading edge); what arrives while it is on
- * its way, or within a few milliseconds of its start, waits and goes together in the next one. So a lone call waits for nobody,
- * and a thousand at once cost as much as a few. What may wait is bounded; beyond that a call is turned away before anything of
- * it was done (TR-1015).
+ * its way waits and goes together in the next one, as soon as that has committed. So a lone call waits for nobody, and a thousand
+ * at once cost as much as a few. Another transaction goes beside one that is on its way when a whole batch waits, or when that
+ * one is slow: nobody is held up by a call that hangs. What may wait is bounded; beyond that a call is turned away before
+ * anything of it was done (TR-1015).
  */
 import { TraceError } from "@trace/contracts";
 
@@ -13,8 +14,8 @@ export interface CoalescerOptions<I, A> {
   readonly batchMax: number;
   readonly inFlightMax: number;
   readonly waitingMax: number;
-  /** Between the starts of two transactions, milliseconds, unless a whole batch waits. */
-  readonly gapMs?: number;
+  /** A transaction that takes longer than this is slow, milliseconds. */
+  readonly slowMs: number;
   /** One answer for each item, in order. */
   run(items: readonly I[]): Promise<readonly A[]>;
   onBatch?(items: number, calls: number): void;
@@ -66,6 +67,7 @@ export class Coalescer<I, A> {
       if (this.#isTooSoon()) return;
       const batch = this.#take();
       this.#inFlight += 1;
+      this.#startedMs = performance.now();
       void this.#run(batch).finally(() => {
         this.#inFlight -= 1;
         this.#next();
@@ -73,22 +75,17 @@ export class Coalescer<I, A> {
     }
   }
 
-  /** True when the last transaction began a moment ago: more will have arrived when the next one begins. */
+  /** True when the last transaction is on its way and not slow yet; its end, or the timer, looks again. */
   #isTooSoon(): boolean {
-    const { gapMs = 0, batchMax } = this.#options;
-    if (this.#timer !== undefined && this.#waiting < batchMax) return true;
-    const nowMs = performance.now();
-    const leftMs = this.#startedMs + gapMs - nowMs;
-    if (leftMs > 0 && this.#waiting < batchMax) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#startedMs = Number.NEGATIVE_INFINITY;
-        this.#next();
-      }, leftMs);
-      return true;
-    }
-    this.#startedMs = nowMs;
-    return false;
+    const { batchMax, slowMs } = this.#options;
+    if (this.#inFlight === 0 || this.#waiting >= batchMax) return false;
+    const leftMs = this.#startedMs + slowMs - performance.now();
+    if (leftMs <= 0) return false;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#next();
+    }, leftMs);
+    return true;
   }
 
   #take(): Call<I, A>[] {

@@ -140,7 +140,8 @@ describe("tokens", () => {
     expect((await open(next)).status).toBe(200);
     expect((await open(workerToken)).status).toBe(200);
     writeFileSync(join(folder, "hashes"), `${hashes[0]}\n`);
-    expect((await open(workerToken)).status).toBe(401);
+    // It is remembered for a moment.
+    await expect.poll(async () => (await open(workerToken)).status, { timeout: 10_000 }).toBe(401);
     writeFileSync(join(folder, "hashes"), `${hashes[1]}\n`);
   });
 

@@ -313,15 +313,16 @@ export class Dispatcher implements Service {
       }),
     });
     const hashes = new SecretFile(config.workerTokenHashesFile);
+    const workers = new KnownTokens<true>({
+      // Comparing hashes: what a timing could tell is about the hash, from which no token follows.
+      find: async (token) => ((await hashes.lines()).includes(tokenHash(token).toString("hex")) ? true : undefined),
+    });
     const worker = new Listener<typeof dispatcherRoutes.worker, true>({
       ...shared,
       name: "worker",
       port: config.workerPort,
       routes: dispatcherRoutes.worker,
-      authenticate: async (token) => {
-        // Comparing hashes: what a timing could tell is about the hash, from which no token follows.
-        return (await hashes.lines()).includes(tokenHash(token).toString("hex")) ? true : undefined;
-      },
+      authenticate: (token) => workers.owner(token),
       handlers: workerHandlers({
         claims: parts.polls,
         completions: parts.completions,

@@ -82,19 +82,18 @@ export const jobsKeptMax = 2_000;
 /** Group commit: items that share one transaction, transactions at once, and items that may wait before calls are turned away. */
 export const createBatchMax = 2_000;
 export const createsInFlightMax = 2;
-/** Between the starts of two transactions, milliseconds, unless a whole batch waits: under load fewer and fuller ones. */
-export const createsGapMs = 2;
-export const completesGapMs = 3;
 export const createsWaitingMax = 50_000;
 export const completeBatchMax = 2_000;
 export const completesInFlightMax = 2;
 export const completesWaitingMax = 50_000;
+/** Another transaction goes beside one that takes longer than this, milliseconds. */
+export const slowBatchMs = 20;
 /** What a caller who was turned away is asked to wait, seconds. */
 export const turnedAwaySeconds = 1;
 /** Claims that wait for work in one dispatcher; one more is answered at once. */
 export const claimsWaitingMax = 1_000;
 /** Between two claims of one queue that waited, milliseconds: under load one takes what several would have. */
-export const claimGapMs = 4;
+export const claimGapMs = 8;
 /** A wake-up that is likely to be claimed without being sent waits this long for that, milliseconds; ids that wait so. */
 export const wakeupHoldMs = 25;
 export const wakeupHoldIdsMax = 50_000;

@@ -6,7 +6,7 @@ import { type CreateTask, type ErrorRecord, payloadBytesMax, TraceError, toError
 import { type Database, newId, type Queryable } from "@trace/kit";
 import { Coalescer } from "./coalescer.ts";
 import { admit } from "./endings.ts";
-import { createBatchMax, createsGapMs, createsInFlightMax, createsWaitingMax, leaseLossesMax } from "./limits.ts";
+import { createBatchMax, createsInFlightMax, createsWaitingMax, leaseLossesMax, slowBatchMs } from "./limits.ts";
 import { unstorable } from "./rules/text.ts";
 import {
   addTaskKeys,
@@ -65,7 +65,7 @@ export class Tasks {
     this.#events = events;
     const bounds = {
       batchMax: createBatchMax,
-      gapMs: createsGapMs,
+      slowMs: slowBatchMs,
       inFlightMax: createsInFlightMax,
       waitingMax: createsWaitingMax,
     };
