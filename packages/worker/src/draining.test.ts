@@ -25,8 +25,9 @@ describe("stopping a worker", () => {
     await queue.journal.until("no long poll", () => queue.polling === 0);
     bench.wake([noopJob()]);
     expect(dispatcher.closed).toEqual([]);
+    await timers.advance(lastAnswerMs);
     running.end();
-    await timers.advanceUntil(stopped, 10);
+    await stopped;
     expect(dispatcher.completed.size).toBe(1);
     expect(dispatcher.closed).toEqual(dispatcher.opened);
     expect(operator.started).toHaveLength(1);
@@ -266,7 +267,9 @@ describe("stopping a worker", () => {
     running.end();
     await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
     expect(existsSync(folder)).toBe(false);
-    await timers.advanceUntil(worker.stop(), 10);
+    const stopped = worker.stop();
+    await timers.advance(lastAnswerMs);
+    await stopped;
     expect(readdirSync(join(bench.folder, "work")).filter((name) => name.startsWith("worker-"))).toEqual([]);
   });
 });

@@ -271,6 +271,26 @@ describe("stopping a worker whose claim waits", () => {
     expect(operator.started).toEqual([]);
   });
 
+  it("lasts until what it brought is handed back, though the moment has passed", async () => {
+    const { dispatcher, timers, worker } = await start();
+    let refused = 0;
+    dispatcher.before.release = () => {
+      refused += 1;
+      dispatcher.journal.note();
+      if (refused === 1) throw new TraceError("TR-1009", { detail: "Postgres is away" });
+    };
+    const stopped = worker.stop();
+    const id = dispatcher.create(noopJob());
+    await dispatcher.until("a refusal", () => refused === 1);
+    await timers.advance(lastAnswerMs);
+    await roundTrip();
+    expect(dispatcher.closed).toEqual([]);
+    await timers.pass(retryBaseMs);
+    await stopped;
+    expect(dispatcher.released).toEqual([id]);
+    expect(dispatcher.losses).toEqual([]);
+  });
+
   it("hands back what it brings while attempts run on, so that others need not wait for these", async () => {
     const { dispatcher, operator, timers, worker } = await start();
     dispatcher.create(noopJob());
