@@ -1,6 +1,6 @@
 /**
  * Claims that wait. A claim that finds nothing may stay open; the first thing that becomes ready in this process is claimed
- * for it at once, in the order in which they came, without a message on the way (docs/adr/0007-claims-that-wait.md). Waiting is a
+ * for it at once, in the order in which they came, without a message on the way (docs/adr/0006-claims-that-wait.md). Waiting is a
  * shortcut and never the only way: what no waiting claim takes is told through SQS, as before.
  *
  * A session waits once: a later claim of it takes the earlier one's place, so that a worker cannot be given the same free
