@@ -43,7 +43,10 @@ async function wakeups(): Promise<{ received: number; held: number }> {
 async function insertToStartMs(taskId: string): Promise<number> {
   const [row] = await running.access.sql<{ ms: number }>(
     `select (extract(epoch from a.started_at - t.created_at) * 1000)::float8 as ms
-       from tasks t join attempts a on a.task_id = t.task_id where t.public_id = $1`,
+       from tasks t
+       join (select task_id, started_at from attempts union all select task_id, started_at from outcomes where token is not null) a
+         on a.task_id = t.task_id
+      where t.public_id = $1`,
     [taskId],
   );
   if (row === undefined) throw new Error("the task has no attempt");

@@ -29,24 +29,29 @@ export async function unsentWakeups(db: Database): Promise<number> {
 }
 
 /**
- * Throws unless there are exactly `created` tasks, each of them completed, by one attempt, which succeeded, and nowhere else.
+ * Throws unless there are exactly `created` tasks, each of them completed, by one attempt of its own, which succeeded, and
+ * nowhere else. The outcome holds that attempt, or names the row that does.
  * `before`: finished tasks that were put there by hand.
  */
 export async function verifyState(db: Database, created: number, before = 0): Promise<void> {
   const [row] = await db.raw<Record<string, number>>(
-    `select (select count(*) from tasks) - $1::bigint as tasks,
+    `with succeeded as (
+       select task_id, lease_no from outcomes where state = 'completed' and token is not null
+       union all select task_id, lease_no from attempts where state = 'succeeded'
+     )
+     select (select count(*) from tasks) - $1::bigint as tasks,
             (select count(*) from outcomes where state = 'completed') - $1::bigint as completed,
             (select count(*) from outcomes where state <> 'completed') as otherwise,
-            (select count(*) from attempts where state = 'succeeded') - $1::bigint as succeeded,
-            (select count(*) from (select task_id from attempts where state = 'succeeded'
-                                    group by task_id having count(*) > 1) twice) as twice,
+            (select count(*) from succeeded) - $1::bigint as succeeded,
+            (select count(*) from (select task_id from succeeded group by task_id having count(*) > 1) twice) as twice,
+            (select count(*) from (select lease_no from succeeded group by lease_no having count(*) > 1) shared) as shared,
             (select count(*) from tasks t where not exists
               (select from outcomes o where o.task_id = t.task_id and o.state = 'completed')) as lost,
             (select count(*) from ready) as queued,
             (select count(*) from leases) as leased`,
     [before],
   );
-  const wanted = { tasks: created, completed: created, otherwise: 0, succeeded: created, twice: 0, lost: 0 };
+  const wanted = { tasks: created, completed: created, otherwise: 0, succeeded: created, twice: 0, shared: 0, lost: 0 };
   const found = JSON.stringify(row);
   if (found !== JSON.stringify({ ...wanted, queued: 0, leased: 0 })) {
     throw new Error(`of ${created} tasks not each was completed exactly once: ${found}`);
@@ -87,14 +92,12 @@ const addFinishedSql = `
            now() - interval '30 days'
       from job, generate_series(1, $1::bigint) n
     returning task_id, created_at
-  ), ended as (
-    insert into outcomes (task_id, state, attempt, failures, lease_losses, ended_at)
-    select task_id, 'completed', 1, 0, 0, created_at from made
   ), numbered as materialized (
     select nextval('lease_numbers') as lease_no, task_id, created_at from made
   )
-  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at, ended_at)
-  select lease_no, task_id, 1, 'succeeded', 'bench', int8send(lease_no) || uuid_send(gen_random_uuid()), created_at, created_at
+  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, ended_at, worker, token, started_at)
+  select task_id, 'completed', 1, 0, 0, lease_no, created_at, 'bench',
+         int8send(0) || int8send(lease_no) || int8send(task_id) || uuid_send(gen_random_uuid()), created_at
     from numbered`;
 
 export interface RelationSize {

@@ -167,7 +167,7 @@ describe("the same token again", () => {
     const item = { lease_token: task.lease_token, result: success };
     const answers = await world.completions.complete([item, item, { ...item, result: failure }, item]);
     expect(answers.map((answer) => answer.error?.code ?? answer.accepted)).toEqual([true, true, "TR-3003", true]);
-    expect(await world.count("attempts")).toBe(1);
+    expect(await world.ended()).toBe(1);
     expect(await world.completions.release([task.lease_token, task.lease_token])).toMatchObject([
       refused("TR-3001"),
       refused("TR-3001"),
@@ -180,7 +180,7 @@ describe("the same token again", () => {
     expect(new Set(answers.map((answer) => JSON.stringify(answer)))).toEqual(
       new Set([JSON.stringify({ accepted: true, attempt_state: "succeeded", task_state: "completed", commits: [] })]),
     );
-    expect(await world.count("attempts")).toBe(1);
+    expect(await world.ended()).toBe(1);
     expect(await world.count("outcomes")).toBe(1);
   });
 
@@ -261,7 +261,7 @@ test("a completion racing the reaper over an expiring lease: exactly one end, wh
     await world.reap();
     const leases = await world.count("leases");
     if (!completed && leases === 1) await world.passDeadlines().then(() => world.reap());
-    expect(await world.count("attempts")).toBe(1);
+    expect(await world.ended()).toBe(1);
     expect(await world.count("outcomes")).toBe(completed ? 1 : 0);
     expect(await world.count("ready")).toBe(completed ? 0 : 1);
     expect(await world.count("leases")).toBe(0);

@@ -20,11 +20,11 @@ import { Coalescer } from "./coalescer.ts";
 import { publish } from "./commits.ts";
 import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock, lockLive } from "./endings.ts";
 import type { Events } from "./events.ts";
-import { completeBatchMax, completesGapMs, completesInFlightMax, completesWaitingMax } from "./limits.ts";
+import { completeBatchMax, completesInFlightMax, completesWaitingMax, slowBatchMs } from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
 import { storableRecord } from "./rules/text.ts";
-import { decodeToken, leaseNoOf, sha256Of } from "./rules/token.ts";
+import { decodeToken, leaseNoOf, sha256Of, taskNoOf } from "./rules/token.ts";
 import { completePlain, describeLeases, type FindAttemptsRow, findAttempts, lockJobs } from "./sql/statements.gen.ts";
 import { invalidate, lockTriggered } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
@@ -94,7 +94,7 @@ export class Completions {
     this.#race = options.race ?? noRace;
     this.#plain = new Coalescer({
       name: "completions",
-      gapMs: completesGapMs,
+      slowMs: slowBatchMs,
       batchMax: completeBatchMax,
       inFlightMax: completesInFlightMax,
       waitingMax: completesWaitingMax,
@@ -141,7 +141,7 @@ export class Completions {
     const [row] = outgoing.enabled
       ? await db.transaction(async (tx) => {
           const rows = await tx.query(completePlain, { tokens });
-          await outgoing.writeCompleted(tx, rows[0]?.lease_nos ?? []);
+          await outgoing.writeCompleted(tx, rows[0]?.task_ids ?? []);
           return rows;
         })
       : await db.query(completePlain, { tokens });
@@ -315,7 +315,8 @@ export class Completions {
     const answers = new Map<number, CompletionAnswer>();
     if (indexes.length === 0) return answers;
     const leaseNos = indexes.map((index) => leaseNoOf(tokens[index] as Buffer));
-    const rows = await this.#options.db.query(findAttempts, { lease_nos: leaseNos });
+    const taskIds = indexes.map((index) => taskNoOf(tokens[index] as Buffer));
+    const rows = await this.#options.db.query(findAttempts, { lease_nos: leaseNos, task_ids: taskIds });
     const byLease = new Map(rows.map((row) => [row.lease_no, row]));
     for (const index of indexes) {
       const token = tokens[index] as Buffer;
@@ -334,7 +335,7 @@ export class Completions {
 
 /**
  * Lease numbers that came with several secrets, one of which may be the right one. Numbers can be guessed and calls of strangers
- * share a batch, so these are told apart by what the attempt keeps of its token.
+ * share a batch, so these are told apart by the token that is kept of the attempt.
  */
 function ambiguous(tokens: readonly Buffer[], numbers: readonly number[]): Set<number> {
   const found = new Set<number>();

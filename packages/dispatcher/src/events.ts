@@ -36,9 +36,9 @@ export class Events {
     await tx.query(addEvents, { events: JSON.stringify(events) });
   }
 
-  /** `task.completed` of attempts that succeeded in this transaction, of which only the lease numbers are known. */
-  async writeCompleted(tx: Queryable, leaseNos: readonly number[]): Promise<void> {
-    if (!this.enabled || leaseNos.length === 0) return;
-    await tx.query(addCompletedEvents, { lease_nos: leaseNos });
+  /** `task.completed` of tasks that completed in this transaction, of which only the numbers are known. */
+  async writeCompleted(tx: Queryable, taskIds: readonly number[]): Promise<void> {
+    if (!this.enabled || taskIds.length === 0) return;
+    await tx.query(addCompletedEvents, { task_ids: taskIds });
   }
 }

@@ -233,7 +233,8 @@ create table leases (
 
 -- History in partitions of 4,000,000 numbers each; both numbers grow with time.
 
--- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer.
+-- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer. One
+-- that succeeded and published nothing has no row here: its outcome says it all.
 create table attempts (
   lease_no bigint not null,
   task_id bigint not null,
@@ -251,8 +252,7 @@ create table attempts (
   primary key (lease_no)
 ) partition by range (lease_no);
 
--- The attempt that succeeded, which most tasks have no other beside, is found by the outcome's lease number.
-create index attempts_by_task on attempts (task_id, lease_no) where state <> 'succeeded';
+create index attempts_by_task on attempts (task_id, lease_no);
 
 create table outcomes (
   task_id bigint not null,
@@ -264,7 +264,12 @@ create table outcomes (
   lease_no bigint,
   error json,
   ended_at timestamptz not null default clock_timestamp(),
-  primary key (task_id)
+  -- Of the attempt that ended the task, as in attempts, if that has no row there: it succeeded and published nothing.
+  worker text,
+  token bytea,
+  started_at timestamptz,
+  primary key (task_id),
+  check (num_nulls(worker, token, started_at) in (0, 3))
 ) partition by range (task_id);
 
 -- The dead letters and what people canceled: few, and asked for often.
@@ -497,7 +502,7 @@ create view task_details as
               when coalesce(r.run_at, w.run_at) > now() then 'due'
               when w.task_id is not null then 'slot'
               else 'worker' end as waiting_for,
-         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(won.started_at, last.started_at) as last_started_at,
+         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(o.started_at, last.started_at) as last_started_at,
          coalesce(o.error, case when o.state is distinct from 'completed' then last.error end) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
                      from commits c
@@ -514,6 +519,5 @@ create view task_details as
     left join sessions s on s.session_id = l.session_id
     left join ready r on r.task_id = t.task_id
     left join waiting w on w.task_id = t.task_id
-    left join attempts won on won.lease_no = o.lease_no
     left join lateral (
-      select a.error, a.started_at from attempts a where a.task_id = t.task_id and a.state <> 'succeeded' order by a.lease_no desc limit 1) last on true;
+      select a.error, a.started_at from attempts a where a.task_id = t.task_id order by a.lease_no desc limit 1) last on true;

@@ -44,7 +44,7 @@ async function whole(): Promise<void> {
              + (select count(*) from leases l where l.task_id = t.task_id) + (select count(*) from outcomes o where o.task_id = t.task_id)) as misplaced,
            (select count(*)::int from live_outputs lo where exists (select 1 from outcomes o where o.task_id = lo.task_id)) as unfreed,
            (select count(*)::int from outcomes o where o.state = 'completed'
-             and 1 <> (select count(*) from attempts a where a.task_id = o.task_id and a.state = 'succeeded')) as unexplained,
+             and 1 <> (o.token is not null)::int + (select count(*) from attempts a where a.task_id = o.task_id and a.state = 'succeeded')) as unexplained,
            (select count(*)::int from generations g where g.head_commit <> (select count(*) from commits c where c.generation_id = g.generation_id)) as gaps,
            (select count(*)::int from commits c where c.file_count <> (select count(*) from commit_files f
              where f.generation_id = c.generation_id and f.added_commit = c.commit_no)) as torn`);

@@ -13,6 +13,9 @@ with piece as (
          coalesce(length(a.error ->> 'detail'), 0) > 0 as detail, a.token
     from attempts a where a.task_id in (select task_id from piece)
   union all
+  select o.task_id, o.lease_no, o.attempt, 'succeeded', null, false, o.token
+    from outcomes o where o.task_id in (select task_id from piece) and o.token is not null
+  union all
   select l.task_id, l.lease_no, l.attempt, 'running', null, false, l.token
     from leases l where l.task_id in (select task_id from piece)
 ), history as (

@@ -60,8 +60,8 @@ export function fates(access: Access, taskIds: readonly string[]): Promise<Fate[
   return access.sql<Fate>(
     `select t.public_id as task_id,
             coalesce(o.state, case when l.task_id is null then 'queued' else 'running' end) as state,
-            (select count(*)::int from attempts a where a.task_id = t.task_id and a.state = 'succeeded') as succeeded,
-            (select count(*)::int from attempts a where a.task_id = t.task_id) as attempts,
+            (o.token is not null)::int + (select count(*)::int from attempts a where a.task_id = t.task_id and a.state = 'succeeded') as succeeded,
+            (o.token is not null)::int + (select count(*)::int from attempts a where a.task_id = t.task_id) as attempts,
             coalesce(o.lease_losses, l.lease_losses, r.lease_losses) as lease_losses,
             coalesce(o.failures, l.failures, r.failures) as failures,
             num_nonnulls(o.task_id, l.task_id, r.task_id) as places

@@ -5,7 +5,7 @@ import type { Claims } from "../claims.ts";
 import { stale } from "../completions.ts";
 import type { Datasets } from "../datasets.ts";
 import { storableRecord } from "../rules/text.ts";
-import { decodeToken, leaseNoOf } from "../rules/token.ts";
+import { decodeToken, leaseNoOf, taskNoOf } from "../rules/token.ts";
 import { type DescribeLeasesRow, describeLeases, findAttempts, saveProgress } from "../sql/statements.gen.ts";
 
 /** Only a live lease opens the task API: an attempt that lost it learns so at its next call, by TR-3001. */
@@ -15,7 +15,7 @@ export function taskAuthentication(db: Database): Authenticate<DescribeLeasesRow
     const token = decodeToken(bearer);
     const [lease] = await db.query(describeLeases, { tokens: [token] });
     if (lease?.live) return lease;
-    const ended = await db.query(findAttempts, { lease_nos: [leaseNoOf(token)] });
+    const ended = await db.query(findAttempts, { lease_nos: [leaseNoOf(token)], task_ids: [taskNoOf(token)] });
     if (lease === undefined && !ended.some((attempt) => attempt.token.equals(token))) return undefined;
     throw stale();
   };

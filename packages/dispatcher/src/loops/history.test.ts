@@ -94,21 +94,31 @@ describe("an attempt that ends", () => {
     await use("lease_numbers", partitionRows - 2);
     const tasks = await world.claim(await world.session(), 2);
     expect(tasks.map((task) => task.lease_no).sort()).toEqual([partitionRows - 1, partitionRows]);
-    for (const task of tasks) expect(await world.succeed(task)).toMatchObject({ accepted: true });
+    for (const task of tasks) expect(await world.fail(task)).toMatchObject({ accepted: true });
     expect(await world.count("attempts_000000")).toBe(1);
     expect(await world.count("attempts_000001")).toBe(1);
+    for (const task of tasks) expect(await world.fail(task)).toMatchObject({ accepted: true });
+    for (const task of tasks) expect((await world.task(task.task_id)).attempts).toHaveLength(1);
+  });
+
+  test("with its task on both sides of a border finds its place, and is found again", async () => {
+    await use("tasks_task_id_seq", partitionRows - 2);
+    await world.create("plain", "noop", 2);
+    const tasks = await world.claim(await world.session(), 2);
+    for (const task of tasks) expect(await world.succeed(task)).toMatchObject({ accepted: true });
+    expect(await world.count("outcomes_000000")).toBe(1);
+    expect(await world.count("outcomes_000001")).toBe(1);
     for (const task of tasks) expect(await world.succeed(task)).toMatchObject({ accepted: true });
     for (const task of tasks) expect((await world.task(task.task_id)).attempts).toHaveLength(1);
   });
 
-  test.each(["success", "failure", "release"] as const)(
+  test.each(["failure", "release"] as const)(
     "by %s where there is no partition is refused and not lost: it ends when there is one",
     async (how) => {
       await world.create("plain", "noop");
       await use("lease_numbers", beyond);
       const task = await world.claimOne();
       const ends = {
-        success: () => world.succeed(task),
         failure: () => world.fail(task),
         release: () => world.completions.release([task.lease_token]),
       };

@@ -66,7 +66,8 @@ create temporary table outcomes_before on commit drop as select * from outcomes;
 drop table attempts;
 drop table outcomes;
 
--- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer.
+-- How an attempt ended, and what was answered to the call that ended it, so that the same call again gets the same answer. One
+-- that succeeded and published nothing has no row here: its outcome says it all.
 create table attempts (
   lease_no bigint not null,
   task_id bigint not null,
@@ -84,8 +85,7 @@ create table attempts (
   primary key (lease_no)
 ) partition by range (lease_no);
 
--- The attempt that succeeded, which most tasks have no other beside, is found by the outcome's lease number.
-create index attempts_by_task on attempts (task_id, lease_no) where state <> 'succeeded';
+create index attempts_by_task on attempts (task_id, lease_no);
 
 create table outcomes (
   task_id bigint not null,
@@ -97,7 +97,12 @@ create table outcomes (
   lease_no bigint,
   error json,
   ended_at timestamptz not null default clock_timestamp(),
-  primary key (task_id)
+  -- Of the attempt that ended the task, as in attempts, if that has no row there: it succeeded and published nothing.
+  worker text,
+  token bytea,
+  started_at timestamptz,
+  primary key (task_id),
+  check (num_nulls(worker, token, started_at) in (0, 3))
 ) partition by range (task_id);
 
 -- The dead letters and what people canceled: few, and asked for often.
@@ -135,7 +140,7 @@ select add_history_partitions(2);
 insert into attempts (lease_no, task_id, attempt, state, worker, token, call_sha256, answer, error, started_at, ended_at)
 -- Of these only the hash of the token was kept, which nobody can send: no token fits, and a late call is told that it is stale.
 select lease_no, task_id, attempt, state, worker, int8send(0) || int8send(lease_no) || int8send(task_id) || substr(token_sha256, 1, 16), call_sha256, answer, error, started_at, ended_at from attempts_before;
-insert into outcomes
+insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, error, ended_at)
 select o.task_id, o.state, o.attempt, o.failures, o.lease_losses, (select max(a.lease_no) from attempts_before a where a.task_id = o.task_id), o.error, o.ended_at
   from outcomes_before o;
 
@@ -162,7 +167,7 @@ create view task_details as
               when coalesce(r.run_at, w.run_at) > now() then 'due'
               when w.task_id is not null then 'slot'
               else 'worker' end as waiting_for,
-         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(won.started_at, last.started_at) as last_started_at,
+         t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(o.started_at, last.started_at) as last_started_at,
          coalesce(o.error, case when o.state is distinct from 'completed' then last.error end) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
                      from commits c
@@ -179,6 +184,5 @@ create view task_details as
     left join sessions s on s.session_id = l.session_id
     left join ready r on r.task_id = t.task_id
     left join waiting w on w.task_id = t.task_id
-    left join attempts won on won.lease_no = o.lease_no
     left join lateral (
-      select a.error, a.started_at from attempts a where a.task_id = t.task_id and a.state <> 'succeeded' order by a.lease_no desc limit 1) last on true;
+      select a.error, a.started_at from attempts a where a.task_id = t.task_id order by a.lease_no desc limit 1) last on true;

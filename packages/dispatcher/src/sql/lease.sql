@@ -19,33 +19,31 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
 
 -- name: completePlain
 -- params: tokens
--- notnull: lease_nos
+-- notnull: lease_nos task_ids
 -- The fence and the end of attempts that succeeded and have neither output nor slot, in one statement: locked and judged as
--- by lockLeases, and of what is live and plain the lease goes, history and outcome stay. The others are left alone: the
--- caller looks at them one by one. The rows go by their key: a lease that was changed since this statement began (its
--- progress) has a newer version, which only a look-up by key follows to. What stays is drawn from what went.
+-- by lockLeases, and of what is live and plain the lease goes and the outcome, which holds the attempt, stays. The others are
+-- left alone: the caller looks at them one by one. The rows go by where they were locked: one that was changed since this
+-- statement began (its progress) has moved to a version that the statement does not see, and is left to the caller too.
+-- What stays is drawn from what went.
 with held as materialized (
-  select token, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update
+  select ctid, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
-   where session_id in (select session_id from held) order by session_id for key share
+   where session_id = any (array(select distinct session_id from held)) order by session_id for key share
 ), judged as materialized (
-  select h.token
+  select h.ctid
     from held h
     join session s on s.session_id = h.session_id
    where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
 ), ended as (
-  delete from leases where token = any (array(select token from judged))
+  delete from leases where ctid = any (array(select ctid from judged))
   returning token, lease_no, task_id, session_id, attempt, failures, lease_losses, claimed_at
-), history as (
-  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)
-  select e.lease_no, e.task_id, e.attempt, 'succeeded', s.worker, e.token, e.claimed_at
-    from ended e join session s on s.session_id = e.session_id
 ), outcome as (
-  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no)
-  select task_id, 'completed', attempt, failures, lease_losses, lease_no from ended
+  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, worker, token, started_at)
+  select e.task_id, 'completed', e.attempt, e.failures, e.lease_losses, e.lease_no, s.worker, e.token, e.claimed_at
+    from ended e join session s on s.session_id = e.session_id
 )
-select coalesce(array_agg(lease_no), '{}') as lease_nos from ended;
+select coalesce(array_agg(lease_no), '{}') as lease_nos, coalesce(array_agg(task_id), '{}') as task_ids from ended;
 
 -- name: startAttempts
 -- params: tokens, nonces
@@ -155,6 +153,13 @@ select (select count(*)::int from ended) as ended,
                    from woken where due_at = now() + interval '500 ms'), '[]'::json) as wakeups;
 
 -- name: findAttempts
--- params: lease_nos
--- For a token without a lease: how its attempt ended, to answer the same call with the same answer.
-select a.lease_no, a.state, a.token, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[]);
+-- params: lease_nos, task_ids
+-- notnull: lease_no state token
+-- For tokens without a lease, by the two numbers in each: how its attempt ended, to answer the same call with the same answer.
+select a.lease_no, a.state, a.token, a.call_sha256, a.answer
+  from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)
+ cross join lateral (
+   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.lease_no = w.lease_no
+   union all
+   select o.lease_no, 'succeeded', o.token, null, null from outcomes o
+    where o.task_id = w.task_id and o.lease_no = w.lease_no and o.token is not null) a;

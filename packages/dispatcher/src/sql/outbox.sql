@@ -115,14 +115,15 @@ select 'events', clock_timestamp(), json_agg(json_build_object('type', type, 'ti
  group by (place - 1) / 100;
 
 -- name: addCompletedEvents
--- params: lease_nos
--- The same for attempts that succeeded, of which the caller knows only the lease numbers; in the transaction that ended them.
+-- params: task_ids
+-- The same for tasks that completed, of which the caller knows only the numbers; in the transaction that ended them.
 insert into outbox (lane, due_at, events)
 select 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.completed', 'time', clock_timestamp(), 'detail', detail) order by place)
-  from (select row_number() over (order by a.lease_no) as place,
-               json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', a.attempt) as detail
-          from (select * from attempts where lease_no = any ($1::bigint[]) and state = 'succeeded' offset 0) a
-         cross join lateral (select * from tasks x where x.task_id = a.task_id offset 0) t
+  from (select row_number() over (order by e.lease_no) as place,
+               json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', e.attempt) as detail
+          from unnest($1::bigint[]) as w (task_id)
+         cross join lateral (select x.attempt, x.lease_no from outcomes x where x.task_id = w.task_id and x.state = 'completed' offset 0) e
+         cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t
           join orgs o on o.org_id = t.org_id
           join jobs j on j.job_id = t.job_id
           join dags d on d.dag_id = j.dag_id) e

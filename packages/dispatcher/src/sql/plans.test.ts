@@ -45,7 +45,7 @@ const hot = [
   [lockLeases, `array[${token}]`],
   [lockExpiredLeases, "500, true"],
   [liveLeases, "1, array[1]::bigint[]"],
-  [findAttempts, "array[1]::bigint[]"],
+  [findAttempts, "array[1]::bigint[], array[1]::bigint[]"],
   [readWakeups, "null, 0, 2000, 5000, 200"],
   [readEvents, "null, 0, 2000, 200"],
   [deleteOutbox, "array[1]::bigint[]"],

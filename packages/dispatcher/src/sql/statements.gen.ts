@@ -615,11 +615,12 @@ export interface CompletePlainParams {
 }
 export interface CompletePlainRow {
   readonly lease_nos: readonly number[];
+  readonly task_ids: readonly number[];
 }
 export const completePlain: Statement<CompletePlainParams, CompletePlainRow> = {
   name: "completePlain",
   params: ["tokens"],
-  text: "with held as materialized (\n  select token, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for key share\n), judged as materialized (\n  select h.token\n    from held h\n    join session s on s.session_id = h.session_id\n   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), ended as (\n  delete from leases where token = any (array(select token from judged))\n  returning token, lease_no, task_id, session_id, attempt, failures, lease_losses, claimed_at\n), history as (\n  insert into attempts (lease_no, task_id, attempt, state, worker, token, started_at)\n  select e.lease_no, e.task_id, e.attempt, 'succeeded', s.worker, e.token, e.claimed_at\n    from ended e join session s on s.session_id = e.session_id\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no)\n  select task_id, 'completed', attempt, failures, lease_losses, lease_no from ended\n)\nselect coalesce(array_agg(lease_no), '{}') as lease_nos from ended",
+  text: "with held as materialized (\n  select ctid, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update\n), session as materialized (\n  select session_id, worker, expires_at, closed_at from sessions\n   where session_id = any (array(select distinct session_id from held)) order by session_id for key share\n), judged as materialized (\n  select h.ctid\n    from held h\n    join session s on s.session_id = h.session_id\n   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()\n), ended as (\n  delete from leases where ctid = any (array(select ctid from judged))\n  returning token, lease_no, task_id, session_id, attempt, failures, lease_losses, claimed_at\n), outcome as (\n  insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, worker, token, started_at)\n  select e.task_id, 'completed', e.attempt, e.failures, e.lease_losses, e.lease_no, s.worker, e.token, e.claimed_at\n    from ended e join session s on s.session_id = e.session_id\n)\nselect coalesce(array_agg(lease_no), '{}') as lease_nos, coalesce(array_agg(task_id), '{}') as task_ids from ended",
 };
 
 export interface StartAttemptsParams {
@@ -719,6 +720,7 @@ export const endAttempts: Statement<EndAttemptsParams, EndAttemptsRow> = {
 
 export interface FindAttemptsParams {
   readonly lease_nos: readonly number[];
+  readonly task_ids: readonly number[];
 }
 export interface FindAttemptsRow {
   readonly lease_no: number;
@@ -729,8 +731,8 @@ export interface FindAttemptsRow {
 }
 export const findAttempts: Statement<FindAttemptsParams, FindAttemptsRow> = {
   name: "findAttempts",
-  params: ["lease_nos"],
-  text: "select a.lease_no, a.state, a.token, a.call_sha256, a.answer from attempts a where a.lease_no = any ($1::bigint[])",
+  params: ["lease_nos", "task_ids"],
+  text: "select a.lease_no, a.state, a.token, a.call_sha256, a.answer\n  from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)\n cross join lateral (\n   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.lease_no = w.lease_no\n   union all\n   select o.lease_no, 'succeeded', o.token, null, null from outcomes o\n    where o.task_id = w.task_id and o.lease_no = w.lease_no and o.token is not null) a",
 };
 
 export interface AdmitWaitingParams {
@@ -925,13 +927,13 @@ export const addEvents: Statement<AddEventsParams, AddEventsRow> = {
 };
 
 export interface AddCompletedEventsParams {
-  readonly lease_nos: readonly number[];
+  readonly task_ids: readonly number[];
 }
 export type AddCompletedEventsRow = Readonly<Record<never, never>>;
 export const addCompletedEvents: Statement<AddCompletedEventsParams, AddCompletedEventsRow> = {
   name: "addCompletedEvents",
-  params: ["lease_nos"],
-  text: "insert into outbox (lane, due_at, events)\nselect 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.completed', 'time', clock_timestamp(), 'detail', detail) order by place)\n  from (select row_number() over (order by a.lease_no) as place,\n               json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', a.attempt) as detail\n          from (select * from attempts where lease_no = any ($1::bigint[]) and state = 'succeeded' offset 0) a\n         cross join lateral (select * from tasks x where x.task_id = a.task_id offset 0) t\n          join orgs o on o.org_id = t.org_id\n          join jobs j on j.job_id = t.job_id\n          join dags d on d.dag_id = j.dag_id) e\n group by (place - 1) / 100",
+  params: ["task_ids"],
+  text: "insert into outbox (lane, due_at, events)\nselect 'events', clock_timestamp(), json_agg(json_build_object('type', 'task.completed', 'time', clock_timestamp(), 'detail', detail) order by place)\n  from (select row_number() over (order by e.lease_no) as place,\n               json_build_object('org', o.name, 'dag', d.name, 'job', j.name, 'task_id', t.public_id, 'attempt', e.attempt) as detail\n          from unnest($1::bigint[]) as w (task_id)\n         cross join lateral (select x.attempt, x.lease_no from outcomes x where x.task_id = w.task_id and x.state = 'completed' offset 0) e\n         cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t\n          join orgs o on o.org_id = t.org_id\n          join jobs j on j.job_id = t.job_id\n          join dags d on d.dag_id = j.dag_id) e\n group by (place - 1) / 100",
 };
 
 export type OutboxLanesParams = Readonly<Record<never, never>>;
@@ -1517,7 +1519,7 @@ export interface AttemptsOfTaskRow {
 export const attemptsOfTask: Statement<AttemptsOfTaskParams, AttemptsOfTaskRow> = {
   name: "attemptsOfTask",
   params: ["task_id"],
-  text: "select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1 and state <> 'succeeded'\nunion all\nselect a.lease_no, a.attempt, a.state, a.worker, a.error, a.started_at, a.ended_at\n  from outcomes o join attempts a on a.lease_no = o.lease_no where o.task_id = $1 and o.state = 'completed'\nunion all\nselect l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null\n  from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1\n order by 1",
+  text: "select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1\nunion all\nselect lease_no, attempt, 'succeeded', worker, null, started_at, ended_at from outcomes where task_id = $1 and token is not null\nunion all\nselect l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null\n  from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1\n order by 1",
 };
 
 export interface ForgetTaskKeysParams {

@@ -201,11 +201,10 @@ select task_id, public_id, dag, job, operator, queue, state, attempt, failures, 
 -- name: attemptsOfTask
 -- params: task_id
 -- notnull: lease_no attempt state worker started_at
--- Those that did not succeed, the one that did, and the one that runs.
-select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1 and state <> 'succeeded'
+-- Those that have a row, the one that the outcome holds, and the one that runs.
+select lease_no, attempt, state, worker, error, started_at, ended_at from attempts where task_id = $1
 union all
-select a.lease_no, a.attempt, a.state, a.worker, a.error, a.started_at, a.ended_at
-  from outcomes o join attempts a on a.lease_no = o.lease_no where o.task_id = $1 and o.state = 'completed'
+select lease_no, attempt, 'succeeded', worker, null, started_at, ended_at from outcomes where task_id = $1 and token is not null
 union all
 select l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null
   from leases l join sessions s on s.session_id = l.session_id where l.task_id = $1

@@ -44,13 +44,14 @@ select json_build_object(
       'slot', s.task_id is not null, 'output', lo.task_id is not null,
       'token', translate(encode(l.token, 'base64'), '+/=', '-_'),
       'history', (select coalesce(json_agg(json_build_array(a.attempt, a.state, a.error ->> 'code') order by a.lease_no), '[]'::json)
-                    from attempts a where a.task_id = t.task_id))), '[]'::json)
+                    from (select lease_no, attempt, state, error from attempts where task_id = t.task_id
+                          union all select lease_no, attempt, 'succeeded', null from outcomes where task_id = t.task_id and token is not null) a))), '[]'::json)
      from tasks t join jobs j on j.job_id = t.job_id
      left join ready r on r.task_id = t.task_id left join waiting w on w.task_id = t.task_id left join leases l on l.task_id = t.task_id
      left join outcomes o on o.task_id = t.task_id left join job_slots s on s.task_id = t.task_id left join live_outputs lo on lo.task_id = t.task_id),
   'rows', json_build_object('ready', (select count(*) from ready), 'waiting', (select count(*) from waiting), 'leases', (select count(*) from leases),
      'outcomes', (select count(*) from outcomes), 'job_slots', (select count(*) from job_slots), 'live_outputs', (select count(*) from live_outputs),
-     'attempts', (select count(*) from attempts), 'task_keys', (select count(*) from task_keys), 'commits', (select count(*) from commits)),
+     'attempts', (select count(*) from attempts) + (select count(*) from outcomes where token is not null), 'task_keys', (select count(*) from task_keys), 'commits', (select count(*) from commits)),
   'heads', (select json_object_agg(d.name, g.head_commit) from datasets d join generations g on g.generation_id = d.current_generation_id),
   'unread', (select coalesce(json_agg(json_build_array(j.name, i.commit_no)), '[]'::json) from invalidations i join jobs j on j.job_id = i.job_id),
   'audit', (select coalesce(json_agg(json_build_array(action, (select array_agg(id order by id) from unnest(task_ids) as id)) order by audit_id), '[]'::json) from audit_log),

@@ -277,6 +277,11 @@ export class World {
     return row?.n ?? -1;
   }
 
+  /** Attempts that are over: a row of their own, or the outcome that holds them. */
+  async ended(): Promise<number> {
+    return (await this.count("attempts")) + (await this.count("outcomes", "token is not null"));
+  }
+
   task(id: string) {
     return this.listing.get(this.orgId, id);
   }
