@@ -65,6 +65,24 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
+/** Index scans of a large table without a condition: whoever has one reads all of the table, in order. */
+function walks(plan: string): string[] {
+  const lines = plan.split("\n");
+  const scan = new RegExp(
+    `(Index (Only )?Scan (Backward )?using \\w+ on (${large})|Bitmap Index Scan on (${large})_\\w+)\\b`,
+  );
+  return lines.filter((line, at) => scan.test(line) && !lines[at + 1]?.includes("Index Cond:"));
+}
+
+test("a walk over a whole table by its index is seen", async () => {
+  await world.db.raw("begin; set local enable_hashjoin = on");
+  const joined = { text: "select count(*) from tasks t join ready r on r.task_id + 0 = t.task_id + 0" };
+  expect(walks(await planOf(joined, ""))).toHaveLength(2);
+  await world.db.raw("rollback");
+  expect(walks(await planOf({ text: "select payload from tasks order by task_id limit 1" }, ""))).toHaveLength(1);
+  expect(walks(await planOf({ text: "select payload from tasks where task_id = 1" }, ""))).toEqual([]);
+});
+
 async function planOf(statement: { text: string }, args: string): Promise<string> {
   await world.db.raw("set plan_cache_mode = force_generic_plan");
   await world.db.raw(`prepare looked_at as ${statement.text}`);
@@ -79,6 +97,7 @@ function check(state: string): void {
     async (_, statement, args) => {
       const plan = await planOf(statement, args);
       expect(plan.match(new RegExp(`Seq Scan on (${large})\\b`, "g")), plan).toBeNull();
+      expect(walks(plan), plan).toEqual([]);
     },
   );
   test(`claimTasks starts where it is told and stops after what it takes, ${state}`, async () => {
