@@ -119,6 +119,34 @@ test("a guessed secret in one call with the right one is refused, and the right 
   expect(answers).toMatchObject([refused("TR-3001"), { accepted: true }, refused("TR-3001")]);
 });
 
+test("a success that publishes nothing is kept by its outcome alone, and people see its attempt as any other", async () => {
+  const task = await oneClaimed();
+  await world.complete(task, success);
+  expect(await world.count("attempts")).toBe(0);
+  expect(await world.task(task.task_id)).toMatchObject({
+    state: "completed",
+    attempt: 1,
+    error: null,
+    started_at: expect.any(String),
+    ended_at: expect.any(String),
+    attempts: [{ attempt: 1, state: "succeeded", worker: "w", error: null, ended_at: expect.any(String) }],
+  });
+});
+
+test("one after a failure comes last, and the error of the failure is not the task's", async () => {
+  await world.fail(await oneClaimed());
+  await world.makeDue();
+  const task = await world.claimOne();
+  await world.complete(task, success);
+  const shown = await world.task(task.task_id);
+  expect(shown).toMatchObject({ state: "completed", attempt: 2, error: null });
+  expect(shown.attempts.map(({ attempt, state }) => [attempt, state])).toEqual([
+    [1, "failed"],
+    [2, "succeeded"],
+  ]);
+  expect(shown.started_at).toBe(shown.attempts[1]?.started_at);
+});
+
 describe("the same token again", () => {
   test.each([
     ["success", success],
