@@ -48,8 +48,8 @@ export const graphileSettings = {
 
 /** Our lean worker: a client of the worker API with an empty handler. */
 export const leanWorker = {
-  /** Tasks it holds at once. */
-  slots: 4_000,
+  /** Tasks it holds at once: as many as the peer's local queue. */
+  slots: 8_000,
   claimBatch: 1_000,
   claimsInFlight: 2,
   completeBatch: 1_000,

@@ -25,6 +25,7 @@ interface Throughput {
   readonly claims: number;
   /** Creating the tasks beforehand, in thousands. */
   readonly fillPerSecond?: number;
+  readonly fillCost?: Cost;
 }
 
 /** `drain: ours 51,000/s, graphile-worker 47,000/s, ratio 1.09x`, and what a task costs on either side. */
@@ -43,7 +44,14 @@ export function throughput(name: string, rounds: Rounds<Throughput>): Measured {
     details: [
       compare(" Postgres CPU", (round) => (round.cost.postgresCpuSeconds / round.tasks) * 1e6, perTask("us")),
       ...(counting(mine ?? []).some((round) => round.fillPerSecond !== undefined)
-        ? [compare(" filling", (round) => round.fillPerSecond ?? 0, perSecond)]
+        ? [
+            compare(" filling", (round) => round.fillPerSecond ?? 0, perSecond),
+            compare(
+              " Postgres CPU with filling",
+              (round) => (postgresWithFilling(round) / round.tasks) * 1e6,
+              perTask("us"),
+            ),
+          ]
         : []),
       compare(" WAL", (round) => round.cost.walBytes / round.tasks, perTask("B")),
       ...[ours, peer].map((side) => `${name} CPU of ${side}: ${processes(rounds, side)}`),
@@ -52,6 +60,10 @@ export function throughput(name: string, rounds: Rounds<Throughput>): Measured {
     ],
     rounds: plain(rounds),
   };
+}
+
+function postgresWithFilling({ cost, fillCost }: Throughput): number {
+  return cost.postgresCpuSeconds + (fillCost?.postgresCpuSeconds ?? 0);
 }
 
 /** What each process used, for a task and of the machine. */

@@ -20,6 +20,8 @@ export interface DrainRound {
   readonly perSecond: number;
   /** Creating them, in thousands. */
   readonly fillPerSecond: number;
+  /** What creating them cost. */
+  readonly fillCost: Cost;
   readonly cost: Cost;
   readonly wakeupsReceived: number;
   readonly claims: number;
@@ -38,9 +40,11 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
   const { tasks } = how;
   await warmUp(side, how.warmupTasks);
   await side.empty();
+  const filling = await timed(side, postgres);
   const fillingMs = machineMs();
   await fillQueue(side, tasks);
   const fillPerSecond = tasks / ((machineMs() - fillingMs) / 1_000);
+  const fillCost = await filling.end();
   await side.settle();
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
@@ -63,6 +67,7 @@ export async function drainRound(side: Side, postgres: BenchPostgres, how: Drain
     tasks,
     perSecond: tasks / seconds,
     fillPerSecond,
+    fillCost,
     cost,
     wakeupsReceived: counts.wakeups,
     claims: counts.claims,

@@ -2,13 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts";
 import { type Database, noRace, type RacePoints } from "@trace/kit";
+import { type Claimed, claimedOf, fitting } from "./claimed.ts";
 import type { Jobs, KnownJob } from "./jobs.ts";
-import { claimLagMs, claimPayloadBytesMax, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
+import { claimLagMs, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
 import { encodeToken, leaseSecretBytes, stagingPrefix } from "./rules/token.ts";
 import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
 import {
-  type ClaimTasksRow,
   claimTasks,
   type DescribeLeasesRow,
   describeLeases,
@@ -57,17 +57,14 @@ export interface ClaimsOptions {
 const watermarkLimits = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sweepShare: claimSweepShare };
 
 type Relations = Pick<ClaimedTask, "run_id" | "inputs" | "staging">;
-type ClaimedRow = Omit<ClaimTasksRow, "onward" | "waited_ms">;
 
-/** As many as one answer can carry, one at least; the others go back before anybody knew of them. */
-function fitting(rows: readonly ClaimedRow[]): { kept: ClaimedRow[]; others: ClaimedRow[] } {
-  let bytes = 0;
-  const over = rows.findIndex((row, index) => {
-    bytes += row.payload_bytes;
-    return index > 0 && bytes > claimPayloadBytesMax;
-  });
-  return over === -1 ? { kept: [...rows], others: [] } : { kept: rows.slice(0, over), others: rows.slice(over) };
+/** What claims took, and the length of the text of their payloads. */
+interface Taken {
+  readonly tasks: Claimed[];
+  readonly payloadsLength: number;
 }
+
+const nothingTaken: Taken = { tasks: [], payloadsLength: 0 };
 
 export class Claims {
   readonly #options: ClaimsOptions;
@@ -88,19 +85,19 @@ export class Claims {
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     const queueId = await this.#queueId(request.queue);
     const max = Math.min(request.max, claimTasksMax);
-    const rows = await this.#take({ ...request, max }, queueId);
-    if (rows.length === 0) {
+    const { tasks, payloadsLength } = await this.#take({ ...request, max }, queueId);
+    if (tasks.length === 0) {
       const live = await this.#options.db.query(sessionIsLive, { session_public_id: request.session_id });
       if (live.length === 0) throw sessionOver(request.session_id);
       return { tasks: [], jobs: [], more: false };
     }
-    this.#options.onTaken?.(rows.map((row) => row.public_id));
+    this.#options.onTaken?.(tasks.map((task) => task.public_id));
     const paused = this.#race.reach("claim:committed");
     if (paused) await paused;
-    const { kept, others } = fitting(rows);
-    if (others.length > 0) await this.#options.release(others.map((row) => encodeToken(row.token)));
+    const { kept, others } = fitting(tasks, payloadsLength);
+    if (others.length > 0) await this.#options.release(others.map((task) => encodeToken(task.token)));
     // Full: there may be more. Looking would cost a walk over what is dead, and a claim that finds nothing costs as little.
-    return { ...(await this.#answer(kept)), more: rows.length >= max };
+    return { ...(await this.#answer(kept)), more: tasks.length >= max };
   }
 
   /** Tasks of these priorities may have become ready in this process: claims must not start behind them. */
@@ -124,22 +121,27 @@ export class Claims {
     return queue.queue_id;
   }
 
-  async #take(request: ClaimRequest, queueId: number): Promise<ClaimedRow[]> {
+  async #take(request: ClaimRequest, queueId: number): Promise<Taken> {
     const watermarks = this.#watermarksOf(queueId);
-    const rows = await this.#claim(request, queueId, request.task_ids, request.max);
-    if (!watermarks.takeSweep(this.#nowMs())) return rows;
+    const taken = await this.#claim(request, queueId, request.task_ids, request.max);
+    if (!watermarks.takeSweep(this.#nowMs())) return taken;
     const startedMs = this.#nowMs();
     const found = await this.#options.db.query(firstReady, { queue_id: queueId, lag_ms: this.#limits.lagMs });
     watermarks.swept(found, startedMs, this.#nowMs());
-    if (rows.length >= request.max || found.length === 0) return rows;
-    return [...rows, ...(await this.#claim(request, queueId, [], request.max - rows.length))];
+    if (taken.tasks.length >= request.max || found.length === 0) return taken;
+    const more = await this.#claim(request, queueId, [], request.max - taken.tasks.length);
+    return {
+      tasks: [...taken.tasks, ...more.tasks],
+      payloadsLength: taken.payloadsLength + more.payloadsLength,
+    };
   }
 
-  async #claim(request: ClaimRequest, queueId: number, ids: readonly string[], limit: number): Promise<ClaimedRow[]> {
+  async #claim(request: ClaimRequest, queueId: number, ids: readonly string[], limit: number): Promise<Taken> {
     const watermarks = this.#watermarksOf(queueId);
     const from = watermarks.positions(this.#nowMs());
-    if (ids.length === 0 && from.priorities.length === 0) return [];
-    const rows = await this.#options.db.query(claimTasks, {
+    if (ids.length === 0 && from.priorities.length === 0) return nothingTaken;
+    const secrets = randomBytes(limit * leaseSecretBytes);
+    const [row] = await this.#options.db.query(claimTasks, {
       session_public_id: request.session_id,
       queue_id: queueId,
       task_public_ids: ids,
@@ -147,15 +149,14 @@ export class Claims {
       run_ats: from.runAts,
       task_ids: from.taskIds,
       limit,
-      secrets: randomBytes(limit * leaseSecretBytes),
+      secrets,
     });
-    for (const row of rows) {
-      if (row.waited_ms !== null) this.#options.onClaimed?.(request.queue, rows.length, row.waited_ms);
-      for (const [priority, run_at, task_id] of (row.onward as [number, string, number][] | null) ?? []) {
-        watermarks.taken(priority, { run_at, task_id }, this.#nowMs());
-      }
+    if (row === undefined) return nothingTaken;
+    this.#options.onClaimed?.(request.queue, row.lease_nos.length, row.waited_ms);
+    for (const [priority, run_at, task_id] of (row.onward as [number, string, number][] | null) ?? []) {
+      watermarks.taken(priority, { run_at, task_id }, this.#nowMs());
     }
-    return rows;
+    return { tasks: claimedOf(row, secrets), payloadsLength: row.payloads.length };
   }
 
   #watermarksOf(queueId: number): Watermarks {
@@ -167,9 +168,9 @@ export class Claims {
     return watermarks;
   }
 
-  async #answer(rows: readonly ClaimedRow[]): Promise<Omit<ClaimAnswer, "more">> {
+  async #answer(rows: readonly Claimed[]): Promise<Omit<ClaimAnswer, "more">> {
     const jobOf = await this.#options.jobs.get(rows);
-    const related = await this.#relations(rows.filter((row) => !row.plain || row.run_public_id !== null));
+    const related = await this.#relations(rows.filter((row) => !row.alone));
     const jobs: KnownJob[] = [];
     const places = new Map<KnownJob, number>();
     const tasks = rows.map((row) => {
@@ -185,7 +186,7 @@ export class Claims {
         lease_token: encodeToken(row.token),
         attempt: row.attempt,
         job,
-        payload: row.payload as Record<string, unknown>,
+        payload: row.payload,
         ...related.get(row.lease_no),
       };
     });
@@ -193,7 +194,7 @@ export class Claims {
   }
 
   /** Pins the inputs of those that have any, and names where their outputs go. */
-  async #relations(rows: readonly ClaimedRow[]): Promise<Map<number, Relations>> {
+  async #relations(rows: readonly Claimed[]): Promise<Map<number, Relations>> {
     if (rows.length === 0) return new Map();
     const { db } = this.#options;
     await db.query(pinInputs, {

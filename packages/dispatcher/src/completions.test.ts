@@ -110,6 +110,21 @@ describe("a stale token changes nothing", () => {
   });
 });
 
+test("tokens of another length are refused, and move nothing of the right one beside them", async () => {
+  await world.create("plain", "noop");
+  const task = await world.claimOne();
+  const right = { lease_token: task.lease_token, result: success };
+  const real = Buffer.from(task.lease_token, "base64url");
+  const odd = [0, 1, 24, 39, 41, 80].map((length) => ({
+    ...right,
+    lease_token: Buffer.concat([real, real]).subarray(0, length).toString("base64url"),
+  }));
+  const alone = await world.completions.complete(odd);
+  expect(alone.map((answer) => answer.error?.code)).toEqual(odd.map(() => "TR-3001"));
+  const answers = await world.completions.complete([...odd, right, ...odd]);
+  expect(answers.map((answer) => answer.accepted)).toEqual([...odd.map(() => false), true, ...odd.map(() => false)]);
+});
+
 test("a guessed secret in one call with the right one is refused, and the right one is accepted", async () => {
   const task = await oneClaimed();
   const right = { lease_token: task.lease_token, result: success };

@@ -47,7 +47,10 @@ afterEach(async () => {
 });
 
 function transportTo(port: "user" | "worker", token: string): HttpTransport {
-  const transport = new HttpTransport({ baseUrl: `http://127.0.0.1:${dispatcher.ports[port]}`, token: () => Promise.resolve(token) });
+  const transport = new HttpTransport({
+    baseUrl: `http://127.0.0.1:${dispatcher.ports[port]}`,
+    token: () => Promise.resolve(token),
+  });
   transports.push(transport);
   return transport;
 }

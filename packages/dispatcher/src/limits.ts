@@ -73,17 +73,17 @@ export const taskKeyKeptMs = 30 * 24 * 3_600_000;
 /** Keys forgotten in one pass of the housekeeping. */
 export const taskKeysForgottenMax = 10_000;
 /** A claim starts where claims were this long ago: longer than transactions that create tasks take to commit. */
-export const claimLagMs = 100;
+export const claimLagMs = 20;
 /** And looks at the front of the queue again this often, or as rarely as keeps it to one part in `claimSweepShare` of the time. */
 export const claimSweepEveryMs = 250;
 export const claimSweepShare = 20;
 /** Definitions of jobs kept in memory; versions of jobs never change. */
 export const jobsKeptMax = 2_000;
 /** Group commit: items that share one transaction, transactions at once, and items that may wait before calls are turned away. */
-export const createBatchMax = 2_000;
+export const createBatchMax = 1_000;
 export const createsInFlightMax = 2;
 export const createsWaitingMax = 50_000;
-export const completeBatchMax = 2_000;
+export const completeBatchMax = 1_000;
 export const completesInFlightMax = 2;
 export const completesWaitingMax = 50_000;
 /** Another transaction goes beside one that takes longer than this, milliseconds. */

@@ -8,6 +8,19 @@ import { createHash } from "node:crypto";
 /** Random bytes of a token: nobody guesses 128 bits. */
 export const leaseSecretBytes = 16;
 
+/** Of all the tokens that are made; what stands in SQL must fit it (sql/claim.sql, sql/lease.sql). */
+export const tokenBytes = 24 + leaseSecretBytes;
+
+/** The token that claimTasks made of these. */
+export function tokenOf(sessionNo: number, leaseNo: number, taskNo: number, secret: Buffer): Buffer {
+  const token = Buffer.allocUnsafe(tokenBytes);
+  token.writeBigInt64BE(BigInt(sessionNo), 0);
+  token.writeBigInt64BE(BigInt(leaseNo), 8);
+  token.writeBigInt64BE(BigInt(taskNo), 16);
+  secret.copy(token, 24, 0, leaseSecretBytes);
+  return token;
+}
+
 export function encodeToken(token: Buffer): string {
   return token.toString("base64url");
 }
@@ -17,17 +30,18 @@ export function decodeToken(text: string): Buffer {
   return Buffer.from(text, "base64url");
 }
 
-/** 0, which no lease has, for a guess beyond what lease numbers reach. */
+/** 0, which no lease has, for a guess beyond what lease numbers reach or of another length. */
 export function leaseNoOf(token: Buffer): number {
   return numberAt(token, 8);
 }
 
-/** 0, which no task has, for a guess beyond what the numbers of tasks reach. */
+/** 0, which no task has, for a guess beyond what the numbers of tasks reach or of another length. */
 export function taskNoOf(token: Buffer): number {
   return numberAt(token, 16);
 }
 
 function numberAt(token: Buffer, offset: number): number {
+  if (token.length !== tokenBytes) return 0;
   const number = Number(token.readBigInt64BE(offset));
   return Number.isSafeInteger(number) && number > 0 ? number : 0;
 }

@@ -1,14 +1,18 @@
 -- name: claimTasks
 -- params: session_public_id, queue_id, task_public_ids, priorities, run_ats, task_ids, limit, secrets
--- notnull: lease_no token task_id attempt public_id payload payload_bytes job_id dag_version_id plain
--- nullable: run_public_id onward waited_ms
+-- notnull: session_id payloads lease_nos task_ids public_ids attempts job_ids dag_version_ids waited_ms
+-- nullable: others runs onward
 -- Moves ready rows to leases in one statement, those named first and then the next ones of the queue: no moment exists at
 -- which a task is in neither table. The session row is locked FOR KEY SHARE: it cannot be closed under the claim (closing locks it
 -- FOR UPDATE), and a beat, which changes no key, need not wait for the claims of a busy worker. SKIP LOCKED gives each
 -- row to one claimer. What the second part may take depends on what the first took, which makes it run afterwards.
 -- `priorities`, `run_ats` and `task_ids` say, in order, where to start in each priority (rules/watermarks.ts): a claim then
 -- costs what it takes and not what the index still holds of rows long gone. The arrays of tids keep the plan at "fetch these
--- rows", OFFSET 0 and the terms that add nothing at "one probe for each", whatever the planner believes of the tables' sizes. `secrets` are 16 random bytes for each row that may be taken. `onward`, on one row: per priority, the last of the next ones that were taken.
+-- rows", OFFSET 0 and the terms that add nothing at "one probe for each", whatever the planner believes of the tables' sizes. `secrets`
+-- are 16 random bytes for each row that may be taken; the caller makes the tokens of them and of the numbers, as it is done
+-- here. The answer is one row, with a list for each column: as rows of a thousand tasks it went to the network in dozens of
+-- pieces, which cost more than claiming them. `payloads` is the text of a JSON array, `public_ids` are separated by commas,
+-- `others` the places, from 1, of tasks that are not plain, `runs` pairs of place and run, and `onward`, for each priority, the last of the next ones that were taken.
 with session as materialized (
   select session_id, expires_at from sessions where public_id = $1 and closed_at is null for key share
 ), live as materialized (
@@ -58,16 +62,17 @@ with session as materialized (
          clock_timestamp() + (timeout_ms + 10000) * interval '1 ms'
     from claimed
 )
-select c.lease_no, c.token, c.task_id, c.attempt, c.public_id, c.payload, octet_length(c.payload::text) as payload_bytes, c.job_id, c.dag_version_id, c.plain,
-       case when c.run_id is not null then (select r.public_id from runs r where r.run_id = c.run_id) end as run_public_id,
-       case when c.place = 1
-            then (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))
-                    from (select priority, max(run_at) as run_at from next group by priority) l)
-       end as onward,
-       case when c.place = 1
-            then (select (extract(epoch from clock_timestamp() - min(run_at)) * 1000)::float8 from claimed)
-       end as waited_ms
-  from claimed c;
+select (select session_id from live) as session_id,
+       '[' || string_agg(c.payload::text, ',') || ']' as payloads,
+       array_agg(c.lease_no) as lease_nos, array_agg(c.task_id) as task_ids, string_agg(c.public_id::text, ',') as public_ids,
+       array_agg(c.attempt) as attempts, array_agg(c.job_id) as job_ids, array_agg(c.dag_version_id) as dag_version_ids,
+       array_agg(c.place) filter (where not c.plain) as others,
+       json_agg(json_build_array(c.place, (select r.public_id from runs r where r.run_id = c.run_id))) filter (where c.run_id is not null) as runs,
+       (select json_agg(json_build_array(l.priority, l.run_at::text, (select max(n.task_id) from next n where n.priority = l.priority and n.run_at = l.run_at)))
+          from (select priority, max(run_at) as run_at from next group by priority) l) as onward,
+       (extract(epoch from clock_timestamp() - min(c.run_at)) * 1000)::float8 as waited_ms
+  from claimed c
+having count(*) > 0;
 
 -- name: firstReady
 -- params: queue_id, lag_ms

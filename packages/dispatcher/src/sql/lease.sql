@@ -18,15 +18,19 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
  order by h.lease_no;
 
 -- name: completePlain
--- params: tokens
--- notnull: lease_nos task_ids
+-- params: tokens, tell
+-- notnull: ended
+-- nullable: lease_nos task_ids
 -- The fence and the end of attempts that succeeded and have neither output nor slot, in one statement: locked and judged as
 -- by lockLeases, and of what is live and plain the lease goes and the outcome, which holds the attempt, stays. The others are
 -- left alone: the caller looks at them one by one. The rows go by where they were locked: one that was changed since this
 -- statement began (its progress) has moved to a version that the statement does not see, and is left to the caller too.
--- What stays is drawn from what went.
+-- What stays is drawn from what went. `tokens` are one after another in one value: as an array their hexadecimal digits cost
+-- as much as their locks. `lease_nos` are told when not all of them ended, `task_ids` when the caller wants to tell of them.
 with held as materialized (
-  select ctid, session_id, plain, deadline from leases where token = any ($1::bytea[]) order by token for update
+  select ctid, session_id, plain, deadline from leases
+   where token = any (array(select substring($1::bytea from 40 * n + 1 for 40) from generate_series(0, octet_length($1::bytea) / 40 - 1) n))
+   order by token for update
 ), session as materialized (
   select session_id, worker, expires_at, closed_at from sessions
    where session_id = any (array(select distinct session_id from held)) order by session_id for key share
@@ -43,7 +47,10 @@ with held as materialized (
   select e.task_id, 'completed', e.attempt, e.failures, e.lease_losses, e.lease_no, s.worker, e.token, e.claimed_at
     from ended e join session s on s.session_id = e.session_id
 )
-select coalesce(array_agg(lease_no), '{}') as lease_nos, coalesce(array_agg(task_id), '{}') as task_ids from ended;
+select e.ended,
+       case when e.ended < octet_length($1::bytea) / 40 then (select coalesce(array_agg(lease_no), '{}') from ended) end as lease_nos,
+       case when $2::boolean then (select coalesce(array_agg(task_id), '{}') from ended) end as task_ids
+  from (select count(*)::int as ended from ended) e;
 
 -- name: startAttempts
 -- params: tokens, nonces

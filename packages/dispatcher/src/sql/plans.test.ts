@@ -33,7 +33,7 @@ const hot = [
     claimTasks,
     `'${uuid}', 1, array['${uuid}']::uuid[], array[0]::smallint[], array['-infinity'], array[0]::bigint[], 50, int8send(0)`,
   ],
-  [completePlain, `array[${token}]`],
+  [completePlain, `${token}, false`],
   [
     createPlainTasks,
     `1, array['plain'], array['noop'], 10, array['${uuid}']::uuid[], array[1], array[0]::smallint[], array[''], '[{}]'`,

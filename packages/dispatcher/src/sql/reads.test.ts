@@ -59,7 +59,7 @@ const hot: readonly Look[] = [
     claimTasks,
     [`'${uuid}'`, "1", "'{}'", "'{0}'", "'{-infinity}'", "'{0}'", `${asked}`, secrets],
   ],
-  ["completePlain", completePlain, [tokens]],
+  ["completePlain", completePlain, [`(select string_agg(t, ''::bytea) from unnest(${tokens}) t)`, "false"]],
   ["lockLeases", lockLeases, [tokens]],
   ["lockLeasesOfTasks", lockLeasesOfTasks, [from("task_id", "leases")]],
   ["describeLeases", describeLeases, [tokens]],

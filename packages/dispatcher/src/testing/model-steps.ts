@@ -194,11 +194,11 @@ function resultOf(real: Real, kind: Kind, task: ClaimedTask | undefined): Attemp
 
 /** A token that is held, was held, or was guessed, by what there is. */
 function tokenAt(model: Model, pick: number): string {
-  if (pick === 0) return randomBytes(24).toString("base64url");
+  if (pick === 0) return randomBytes(40).toString("base64url");
   const held = model.leases.map((lease) => lease.token);
   if (pick === 1 && held.length > 0) {
     const guess = Buffer.from(at(held, pick), "base64url");
-    guess.fill(0, 8);
+    guess.fill(0, 24);
     return guess.toString("base64url");
   }
   const over = [...model.tokens].filter((token) => !held.includes(token)).reverse();
