@@ -4,7 +4,7 @@ import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts
 import { type Database, noRace, type RacePoints } from "@trace/kit";
 import { type Claimed, claimedOf, fitting } from "./claimed.ts";
 import type { Jobs, KnownJob } from "./jobs.ts";
-import { claimLagMs, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
+import { claimLagMs, claimPayloadBytesMax, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
 import { encodeToken, leaseSecretBytes, stagingPrefix } from "./rules/token.ts";
 import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
@@ -23,6 +23,8 @@ export interface ClaimRequest {
   readonly queue: string;
   readonly task_ids: readonly string[];
   readonly max: number;
+  /** It is known that something became ready: finding nothing means looking in the wrong place. */
+  readonly called?: boolean;
 }
 
 /** JSON that Postgres built for us: inputs and outputs of an attempt. */
@@ -63,13 +65,14 @@ interface Taken {
   readonly tasks: Claimed[];
   readonly payloadsLength: number;
 }
-
 const nothingTaken: Taken = { tasks: [], payloadsLength: 0 };
 
 export class Claims {
   readonly #options: ClaimsOptions;
   readonly #queueIds = new Map<string, number>();
   readonly #watermarks = new Map<number, Watermarks>();
+  /** Of each queue, how large payloads were lately: the mean of a claim, forgotten by halves. */
+  readonly #payloadBytes = new Map<number, number>();
   readonly #limits: WatermarkLimits;
   readonly #nowMs: () => number;
   readonly #race: RacePoints;
@@ -84,8 +87,8 @@ export class Claims {
   /** Takes the tasks named that are still ready, then the next ones of the queue, up to `max` in all. */
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     const queueId = await this.#queueId(request.queue);
-    const max = Math.min(request.max, claimTasksMax);
-    const { tasks, payloadsLength } = await this.#take({ ...request, max }, queueId);
+    const limit = this.#limitOf(queueId, Math.min(request.max, claimTasksMax));
+    const { tasks, payloadsLength } = await this.#take(request, queueId, limit);
     if (tasks.length === 0) {
       const live = await this.#options.db.query(sessionIsLive, { session_public_id: request.session_id });
       if (live.length === 0) throw sessionOver(request.session_id);
@@ -94,10 +97,16 @@ export class Claims {
     this.#options.onTaken?.(tasks.map((task) => task.public_id));
     const paused = this.#race.reach("claim:committed");
     if (paused) await paused;
-    const { kept, others } = fitting(tasks, payloadsLength);
-    if (others.length > 0) await this.#options.release(others.map((task) => encodeToken(task.token)));
-    // Full: there may be more. Looking would cost a walk over what is dead, and a claim that finds nothing costs as little.
-    return { ...(await this.#answer(kept)), more: tasks.length >= max };
+    try {
+      const { kept, others } = fitting(tasks, payloadsLength);
+      if (others.length > 0) await this.#release(others);
+      // Full: there may be more. Looking would cost a walk over what is dead, and a claim that finds nothing costs as little.
+      return { ...(await this.#answer(kept)), more: tasks.length >= limit };
+    } catch (error) {
+      // Nobody will hear of these leases: they go back now, and not when the worker's session ends.
+      await this.#release(tasks).catch(() => undefined); // The caller has the error that both have.
+      throw error;
+    }
   }
 
   /** Tasks of these priorities may have become ready in this process: claims must not start behind them. */
@@ -121,19 +130,41 @@ export class Claims {
     return queue.queue_id;
   }
 
-  async #take(request: ClaimRequest, queueId: number): Promise<Taken> {
-    const watermarks = this.#watermarksOf(queueId);
-    const taken = await this.#claim(request, queueId, request.task_ids, request.max);
-    if (!watermarks.takeSweep(this.#nowMs())) return taken;
+  async #take(request: ClaimRequest, queueId: number, limit: number): Promise<Taken> {
+    const taken = await this.#claim(request, queueId, request.task_ids, limit);
+    const due = this.#watermarksOf(queueId).takeSweep(this.#nowMs());
+    if (!due && !(request.called === true && taken.tasks.length === 0)) return taken;
+    try {
+      const found = await this.#sweep(queueId);
+      if (taken.tasks.length >= limit || found === 0) return taken;
+      const more = await this.#claim(request, queueId, [], limit - taken.tasks.length);
+      return {
+        tasks: [...taken.tasks, ...more.tasks],
+        payloadsLength: taken.payloadsLength + more.payloadsLength,
+      };
+    } catch (error) {
+      // What was taken is told; what was wrong, the next claim meets again.
+      if (taken.tasks.length === 0) throw error;
+      return taken;
+    }
+  }
+
+  /** Looks at the front of the queue again. Answers in how many priorities there is something. */
+  async #sweep(queueId: number): Promise<number> {
     const startedMs = this.#nowMs();
     const found = await this.#options.db.query(firstReady, { queue_id: queueId, lag_ms: this.#limits.lagMs });
-    watermarks.swept(found, startedMs, this.#nowMs());
-    if (taken.tasks.length >= request.max || found.length === 0) return taken;
-    const more = await this.#claim(request, queueId, [], request.max - taken.tasks.length);
-    return {
-      tasks: [...taken.tasks, ...more.tasks],
-      payloadsLength: taken.payloadsLength + more.payloadsLength,
-    };
+    this.#watermarksOf(queueId).swept(found, startedMs, this.#nowMs());
+    return found.length;
+  }
+
+  /** So many that their payloads are likely to fit one answer: what a claim takes is in memory several times on its way. */
+  #limitOf(queueId: number, max: number): number {
+    const bytes = this.#payloadBytes.get(queueId) ?? 0;
+    return Math.max(1, Math.min(max, Math.floor(claimPayloadBytesMax / Math.max(1, bytes))));
+  }
+
+  #release(tasks: readonly Claimed[]): Promise<unknown> {
+    return this.#options.release(tasks.map((task) => encodeToken(task.token)));
   }
 
   async #claim(request: ClaimRequest, queueId: number, ids: readonly string[], limit: number): Promise<Taken> {
@@ -156,6 +187,8 @@ export class Claims {
     for (const [priority, run_at, task_id] of (row.onward as [number, string, number][] | null) ?? []) {
       watermarks.taken(priority, { run_at, task_id }, this.#nowMs());
     }
+    const mean = row.payloads.length / row.lease_nos.length;
+    this.#payloadBytes.set(queueId, Math.max(mean, (this.#payloadBytes.get(queueId) ?? 0) / 2));
     return { tasks: claimedOf(row, secrets), payloadsLength: row.payloads.length };
   }
 

@@ -172,7 +172,9 @@ export class Dispatcher implements Service {
     });
     const onReady = (wakeups: readonly WakeupRow[]) => {
       outbox.take(wakeups);
-      for (const id of new Set(wakeups.map((row) => row.queue_id))) polls.ready(queueName(id));
+      const ready = new Map<number, number>();
+      for (const row of wakeups) ready.set(row.queue_id, (ready.get(row.queue_id) ?? 0) + row.task_ids.length);
+      for (const [id, tasks] of ready) polls.ready(queueName(id), tasks);
     };
     const outgoing = new Events({ enabled: config.eventBus !== undefined });
     const lastClaims = new Map<string, number>();

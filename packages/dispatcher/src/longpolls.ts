@@ -6,7 +6,7 @@
  * A session waits once: a later claim of it takes the earlier one's place, so that a worker cannot be given the same free
  * slots twice by one dispatcher. A caller who hung up is not claimed for; what was claimed when it did goes back.
  */
-import type { ClaimAnswer } from "@trace/contracts";
+import { type ClaimAnswer, TraceError } from "@trace/contracts";
 import type { Log } from "@trace/kit";
 import type { ClaimRequest } from "./claims.ts";
 import { claimGapMs, claimsWaitingMax, wakeupHoldMs } from "./limits.ts";
@@ -24,11 +24,15 @@ export interface WaitingRequest extends ClaimRequest {
   readonly wait_ms: number;
 }
 
+/** A claim that left something calls so many of those who wait: the first calls two, they four, ... */
+const passOn = 2;
 const nothing: ClaimAnswer = { tasks: [], jobs: [], more: false };
 
 /** One claim that waits. */
 class Waiter {
   readonly request: WaitingRequest;
+  /** A claim of it was answered. */
+  looked = false;
   /** Something became ready since it last looked. */
   #called = false;
   #over = false;
@@ -40,6 +44,10 @@ class Waiter {
 
   get over(): boolean {
     return this.#over;
+  }
+
+  get called(): boolean {
+    return this.#called;
   }
 
   /** False when it is over. Called twice before it looks, it looks once. */
@@ -103,15 +111,16 @@ export class LongPolls {
 
   /** `signal` is aborted when the caller hangs up. Throws what the claim throws. */
   async claim(request: WaitingRequest, signal: AbortSignal): Promise<ClaimAnswer> {
-    this.#sessions.get(request.session_id)?.end();
-    if (request.wait_ms === 0 || this.#stopped || this.#sessions.size >= claimsWaitingMax) {
-      return this.#options.claim(request);
-    }
+    const earlier = this.#sessions.get(request.session_id);
+    earlier?.end();
     const waiter = new Waiter(request);
+    const full = this.#sessions.size >= claimsWaitingMax && earlier === undefined;
+    if (request.wait_ms === 0 || this.#stopped || full) return (await this.#look(waiter, signal, false)) ?? nothing;
     const leave = this.#enter(waiter);
     const end = () => waiter.end();
     const timer = setTimeout(end, request.wait_ms);
     signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
     try {
       return await this.#wait(waiter, signal);
     } finally {
@@ -119,13 +128,17 @@ export class LongPolls {
       signal.removeEventListener("abort", end);
       leave();
       // It was called and looks no more: the call is for another one.
-      if (waiter.takeCall()) this.#pass(waiter);
+      if (waiter.takeCall()) this.#pass(waiter, 1);
     }
   }
 
-  /** Something became ready in this queue: the first who waits claims it. */
-  ready(queue: string): void {
-    for (const waiter of this.#queues.get(queue) ?? []) if (waiter.call()) return;
+  /** So many tasks became ready in this queue: those who wait claim them, the first of them first. */
+  ready(queue: string, tasks: number): void {
+    let left = tasks;
+    for (const waiter of this.#queues.get(queue) ?? []) {
+      if (left <= 0) return;
+      if (waiter.call()) left -= waiter.request.max;
+    }
   }
 
   /** Nobody waits any longer, and nobody will. */
@@ -143,7 +156,7 @@ export class LongPolls {
       line.delete(waiter);
       if (line.size === 0) {
         this.#queues.delete(queue);
-        this.#leftMs.set(queue, this.#nowMs());
+        if (waiter.looked) this.#leftMs.set(queue, this.#nowMs());
       }
       if (this.#sessions.get(session_id) === waiter) this.#sessions.delete(session_id);
     };
@@ -154,45 +167,64 @@ export class LongPolls {
     while (!waiter.over) {
       await this.#gap(queue);
       if (waiter.over) break;
-      waiter.takeCall();
-      const answer = await this.#look(waiter, signal);
+      const answer = await this.#look(waiter, signal, waiter.takeCall());
       if (answer !== undefined) return answer;
       await waiter.next();
     }
     return nothing;
   }
 
-  /** One claim; what it leaves, or was called for and cannot have, is the next one's. */
-  async #look(waiter: Waiter, signal: AbortSignal): Promise<ClaimAnswer | undefined> {
-    const { claim, log, release } = this.#options;
+  /** One claim; undefined when there was nothing. What it leaves, or cannot be told of, is the next one's. */
+  async #look(waiter: Waiter, signal: AbortSignal, called: boolean): Promise<ClaimAnswer | undefined> {
     const { queue } = waiter.request;
-    let answer: ClaimAnswer;
+    const sentMs = this.#nowMs();
+    let passTo = 0;
     try {
-      answer = await claim(waiter.request);
-    } catch (error) {
-      this.#pass(waiter);
-      throw error;
-    }
-    if (answer.tasks.length === 0) return undefined;
-    if (signal.aborted) {
-      log.info({ tasks: answer.tasks.length, queue }, "a claim's caller hung up; its tasks are handed back");
-      await release(answer.tasks.map((task) => task.lease_token));
-      this.#pass(waiter);
+      const answer = await this.#claim({ ...waiter.request, called }, (error) => {
+        // What is wrong with this session is not with the next; what is wrong with Postgres is with all of them.
+        if (!(error instanceof TraceError && error.retryable)) passTo = 1;
+      });
+      waiter.looked = true;
+      // A queue that has more than was asked for is worked off without a gap, by ever more of those who wait.
+      if (!answer.more) this.#claimedMs.set(queue, sentMs);
+      passTo = answer.more ? passOn : 0;
+      if (answer.tasks.length === 0) return undefined;
+      if (!signal.aborted) return answer;
+      passTo = 1;
+      await this.#handBack(answer, queue);
       return nothing;
+    } finally {
+      if (passTo > 0) this.#pass(waiter, passTo);
     }
-    if (answer.more) this.#pass(waiter);
-    return answer;
   }
 
-  /** Calls the next one in line instead of this one. */
-  #pass(waiter: Waiter): void {
-    for (const other of this.#queues.get(waiter.request.queue) ?? []) if (other !== waiter && other.call()) return;
+  async #claim(request: ClaimRequest, onError: (error: unknown) => void): Promise<ClaimAnswer> {
+    try {
+      return await this.#options.claim(request);
+    } catch (error) {
+      onError(error);
+      throw error;
+    }
+  }
+
+  async #handBack({ tasks }: ClaimAnswer, queue: string): Promise<void> {
+    const { log, release } = this.#options;
+    log.info({ tasks: tasks.length, queue }, "a claim's caller hung up; its tasks are handed back");
+    await release(tasks.map((task) => task.lease_token));
+  }
+
+  /** Calls the next ones in line instead of this one. */
+  #pass(waiter: Waiter, count: number): void {
+    let left = count;
+    for (const other of this.#queues.get(waiter.request.queue) ?? []) {
+      if (left === 0) return;
+      if (other !== waiter && !other.called && other.call()) left -= 1;
+    }
   }
 
   /** Under load more has become ready a moment later, and one claim takes it all. */
   async #gap(queue: string): Promise<void> {
     const leftMs = (this.#claimedMs.get(queue) ?? Number.NEGATIVE_INFINITY) + claimGapMs - this.#nowMs();
     if (leftMs > 0) await new Promise((go) => setTimeout(go, leftMs));
-    this.#claimedMs.set(queue, this.#nowMs());
   }
 }

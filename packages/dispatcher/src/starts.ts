@@ -33,11 +33,14 @@ export class Starts {
     // Of two items for one attempt in one call the first counts, as if it had come first.
     const firsts = new Map(items.toReversed().map((item) => [item.lease_token, item]));
     const first = [...firsts.values()];
-    const ask = (some: typeof first) =>
-      this.#db.query(startAttempts, {
-        tokens: some.map((item) => decodeToken(item.lease_token)),
-        nonces: some.map((item) => item.nonce),
-      });
+    const ask = (some: typeof first) => {
+      // In the order in which everybody locks leases.
+      const ordered = some
+        .map(({ lease_token, nonce }) => ({ token: decodeToken(lease_token), nonce }))
+        .sort((a, b) => Buffer.compare(a.token, b.token));
+      const params = { tokens: ordered.map(({ token }) => token), nonces: ordered.map(({ nonce }) => nonce) };
+      return this.#db.query(startAttempts, params);
+    };
     const rows = await ask(first);
     // What seems over is looked at once more, as in lockLive: a beat may have been committed while the lease was waited for.
     const found = new Set(rows.map((row) => encodeToken(row.token)));

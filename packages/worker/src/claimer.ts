@@ -109,7 +109,9 @@ export class Claimer {
   async claimNext(waitMs: number): Promise<Waited | undefined> {
     const { sessions, slots } = this.#parts;
     const session = sessions.current;
-    if (session === undefined || this.#stopping || slots.free === 0) return undefined;
+    if (session === undefined || this.#stopping) return undefined;
+    // Another claim took the last one: the next is asked for when a slot is free again.
+    if (slots.free === 0) return { started: new Map(), full: true, more: true, overtaken: false };
     if (this.#waiting !== undefined) throw new Error("a claim waits already");
     const waiting = this.#wait(session, waitMs);
     this.#waiting = waiting.catch(() => undefined); // The caller has the error.

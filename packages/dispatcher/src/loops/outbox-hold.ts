@@ -39,9 +39,10 @@ export class WakeupHold {
     const others: WakeupRow[] = [];
     let room = this.#stopped ? 0 : wakeupHoldIdsMax - this.#held.size;
     for (const row of rows) {
-      const fits = row.task_ids.length <= room && isAwaited(row.queue_id);
+      const ids = row.task_ids.length;
+      const fits = ids > 0 && ids <= room && isAwaited(row.queue_id);
       (fits ? held : others).push(row);
-      if (fits) room -= row.task_ids.length;
+      if (fits) room -= ids;
     }
     if (others.length > 0) say(others);
     if (held.length === 0) return;

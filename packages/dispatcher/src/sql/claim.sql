@@ -48,14 +48,14 @@ with session as materialized (
      limit greatest($7 - (select count(*) from named), 0)))
   returning task_id, priority, run_at, attempt, failures, lease_losses
 ), claimed as materialized (
-  select c.task_id, c.priority, c.run_at, c.attempt + 1 as attempt, c.failures, c.lease_losses, c.place, c.lease_no,
-         (select int8send(session_id) from live) || int8send(c.lease_no) || int8send(c.task_id) || substr($8::bytea, c.place * 16 - 15, 16) as token,
-         t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.plain
-    from (select u.*, nextval('lease_numbers') as lease_no, row_number() over ()::int as place
-            from (select * from named union all select * from next) u) c
-   cross join lateral (
-     select x.public_id, x.run_id, x.job_id, x.dag_version_id, x.timeout_ms, x.payload, x.output_partition is null and not x.limited as plain
-       from tasks x where x.task_id = c.task_id offset 0) t
+  select c.*, (select int8send(session_id) from live) || int8send(c.lease_no) || int8send(c.task_id) || substr($8::bytea, c.place * 16 - 15, 16) as token
+    from (select u.task_id, u.priority, u.run_at, u.attempt + 1 as attempt, u.failures, u.lease_losses,
+                 nextval('lease_numbers') as lease_no, row_number() over ()::int as place,
+                 t.public_id, t.run_id, t.job_id, t.dag_version_id, t.timeout_ms, t.payload, t.plain
+            from (select * from named union all select * from next) u
+           cross join lateral (
+             select x.public_id, x.run_id, x.job_id, x.dag_version_id, x.timeout_ms, x.payload, x.output_partition is null and not x.limited as plain
+               from tasks x where x.task_id = u.task_id offset 0) t) c
 ), leased as (
   insert into leases (token, lease_no, task_id, session_id, queue_id, priority, attempt, failures, lease_losses, plain, deadline)
   select token, lease_no, task_id, (select session_id from live), $2, priority, attempt, failures, lease_losses, plain,

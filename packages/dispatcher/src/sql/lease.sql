@@ -3,6 +3,8 @@
 -- notnull: live
 -- The fence. Rows are locked in the order of their tokens first, as everybody locks leases; only then are deadline and session judged by the clock, so a caller
 -- that waited for a lock is judged by the time it got it. A token that is not the last one of its task finds no row.
+-- Sessions are judged by a hashed list and their workers, which never change, probed: one batch holds leases of many sessions,
+-- and a join of the two without an index would be made of each with each.
 with held as materialized (
   select * from leases where token = any ($1::bytea[]) order by token for update
 ), session as materialized (
@@ -11,9 +13,10 @@ with held as materialized (
 )
 select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.queue_id, h.priority, h.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited,
-       (h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live
+       (h.deadline > clock_timestamp()
+        and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true) as live
   from held h
-  join session s on s.session_id = h.session_id
+ cross join lateral (select x.worker from sessions x where x.session_id = h.session_id offset 0) s
  cross join lateral (select * from tasks x where x.task_id = h.task_id offset 0) t
  order by h.lease_no;
 
@@ -26,7 +29,7 @@ select h.token, h.lease_no, h.task_id, h.attempt, h.failures, h.lease_losses, h.
 -- left alone: the caller looks at them one by one. The rows go by where they were locked: one that was changed since this
 -- statement began (its progress) has moved to a version that the statement does not see, and is left to the caller too.
 -- What stays is drawn from what went. `tokens` are one after another in one value: as an array their hexadecimal digits cost
--- as much as their locks. `lease_nos` are told when not all of them ended, `task_ids` when the caller wants to tell of them.
+-- as much as their locks. Sessions as in lockLeases; of few, their workers are had from the list. `lease_nos` are told when not all of them ended, `task_ids` when the caller wants to tell of them.
 with held as materialized (
   select ctid, session_id, plain, deadline from leases
    where token = any (array(select substring($1::bytea from 40 * n + 1 for 40) from generate_series(0, octet_length($1::bytea) / 40 - 1) n))
@@ -37,15 +40,19 @@ with held as materialized (
 ), judged as materialized (
   select h.ctid
     from held h
-    join session s on s.session_id = h.session_id
-   where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
+   where h.plain and h.deadline > clock_timestamp()
+     and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true
 ), ended as (
   delete from leases where ctid = any (array(select ctid from judged))
   returning token, lease_no, task_id, session_id, attempt, failures, lease_losses, claimed_at
 ), outcome as (
   insert into outcomes (task_id, state, attempt, failures, lease_losses, lease_no, worker, token, started_at)
-  select e.task_id, 'completed', e.attempt, e.failures, e.lease_losses, e.lease_no, s.worker, e.token, e.claimed_at
-    from ended e join session s on s.session_id = e.session_id
+  select e.task_id, 'completed', e.attempt, e.failures, e.lease_losses, e.lease_no,
+         case when (select count(*) from session) <= 4
+              then (select s.worker from session s where s.session_id = e.session_id)
+              else (select x.worker from sessions x where x.session_id = e.session_id) end,
+         e.token, e.claimed_at
+    from ended e
 )
 select e.ended,
        case when e.ended < octet_length($1::bytea) / 40 then (select coalesce(array_agg(lease_no), '{}') from ended) end as lease_nos,
@@ -56,19 +63,20 @@ select e.ended,
 -- params: tokens, nonces
 -- notnull: bound
 -- Binds attempts to the invocations that run them, under the same fence; the first nonce stays. The time limit begins anew:
--- what was waited for an invocation is not the attempt's. Few at a time, so the join of the two lists may be what it likes.
+-- what was waited for an invocation is not the attempt's. The caller gives each token once, in the order of tokens.
 with held as materialized (
-  select l.token, l.lease_no, l.task_id, l.session_id, l.deadline, l.nonce
-    from leases l where l.token = any ($1::bytea[]) order by l.token for update
+  select l.*, w.nonce as wanted
+    from unnest($1::bytea[], $2::uuid[]) as w (token, nonce)
+   cross join lateral (
+     select x.token, x.task_id, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l
 ), session as materialized (
   select session_id, expires_at, closed_at from sessions
    where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
-  select h.token, h.task_id, w.nonce, h.nonce is null as first, h.nonce is null or h.nonce = w.nonce as bound
+  select h.token, h.task_id, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound
     from held h
-    join session s on s.session_id = h.session_id
-    join unnest($1::bytea[], $2::uuid[]) as w (token, nonce) on w.token = h.token
-   where h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()
+   where h.deadline > clock_timestamp()
+     and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true
 ), started as (
   update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'
     from judged j cross join lateral (select x.timeout_ms from tasks x where x.task_id = j.task_id offset 0) t

@@ -329,6 +329,7 @@ export class Listener<T extends RouteTable, P> implements Service {
     const abort = new AbortController();
     // Of the answer, not of the request: one that was read whole says nothing when its caller hangs up.
     const onClose = () => abort.abort();
+    if (reply.raw.destroyed) abort.abort();
     reply.raw.once("close", onClose);
     try {
       const handler = this.#options.handlers[name] as unknown as LooseHandler<P, AbortSignal, Promise<unknown>>;
