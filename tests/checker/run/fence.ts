@@ -16,7 +16,7 @@ import { type Judged, type Say, Work } from "./work.ts";
 export const brokenFence = {
   file: "packages/dispatcher/src/sql/statements.gen.ts",
   condition:
-    "where h.plain and h.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()",
+    "where h.plain and h.deadline > clock_timestamp()\\n     and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true",
   without: "where h.plain",
 };
 
