@@ -1,7 +1,27 @@
 /** Every bound of the embedded endpoints, with its unit. What S3 documents is S3's; the rest is for one machine. */
 
-/** Largest object of one PutObject, bytes (S3: 5 GiB; larger ones need a multipart upload). */
+/** Largest object of one PutObject, part of an upload, or source of a copy, bytes (S3: 5 GiB; larger ones come in parts). */
 export const objectBytesMax = 5 * 1024 ** 3;
+/** Smallest part of a multipart upload but its last, bytes (S3). */
+export const partBytesMin = 5 * 1024 ** 2;
+/** Highest number of a part (S3). With `objectBytesMax` it bounds an object made of parts: 48.8 TiB, as at S3. */
+export const partNumberMax = 10_000;
+/** Parts of one page of ListParts, and uploads of one page of ListMultipartUploads (S3). */
+export const listUploadsMax = 1_000;
+/** Multipart uploads open at the same time, all buckets together. More are answered 503 SlowDown. */
+export const openUploadsMax = 10_000;
+/** Life of a multipart upload that is neither completed nor aborted, milliseconds; as long as a presigned URL may live. */
+export const uploadLifeMsMax = 604_800 * 1_000;
+/** Silence after which the client of a long completion or copy is sent white space so that it waits on, milliseconds. */
+export const patienceMs = 10_000;
+/** Keys of one DeleteObjects (S3). */
+export const deleteKeysMax = 1_000;
+/** Deletes of one DeleteObjects that run at the same time. */
+export const deletesAtOnceMax = 16;
+/** An XML document that a client sends, bytes: 1,000 keys of 1,024 bytes with each character escaped, or 10,000 parts. */
+export const xmlBytesMax = 8 * 1024 ** 2;
+/** Elements within each other in such a document. */
+export const xmlDepthMax = 8;
 /** Longest key, UTF-8 bytes (S3). */
 export const keyBytesMax = 1_024;
 /** User metadata of one object, bytes of names and values together (S3: 2 KB). */
@@ -34,8 +54,8 @@ export const stopGraceMs = 5_000;
 export const drainBytesMax = 1024 ** 2;
 /** How long it is read for, milliseconds. */
 export const drainMsMax = 2_000;
-/** Description of an object (key, headers, metadata) behind its data in its file, bytes. */
-export const footerBytesMax = 64 * 1024;
+/** Description of an object (key, headers, metadata, sizes of its parts) behind its data in its file, bytes. */
+export const footerBytesMax = 256 * 1024;
 /** Tries of the last step of a write when deletes keep removing the folder under it. */
 export const placeTriesMax = 10;
 

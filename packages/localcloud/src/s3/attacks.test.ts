@@ -372,7 +372,7 @@ describe("a put", () => {
       expect(got.body.toString()).toBe(key);
     }
     expect(await readdir(join(bench.root, ".."))).toEqual(["objects"]);
-    expect((await readdir(bench.root)).sort()).toEqual(["b", "tmp"]);
+    expect((await readdir(bench.root)).sort()).toEqual(["b", "tmp", "uploads"]);
     expect(await readFile("/etc/passwd", "utf8")).not.toBe("../../../../etc/passwd");
   });
 });

@@ -1,5 +1,5 @@
 /**
- * The body of a PutObject: what its headers promise, and the stream held against every promise.
+ * The body of a request: what its headers promise, and the stream held against every promise.
  *
  * `planBody` is pure; `consumeBody` counts, hashes and compares while bytes pass. Whoever stores them publishes nothing
  * before it returns.
@@ -31,6 +31,8 @@ export interface BodyPlan {
   readonly checksum: Checksum | undefined;
   /** A checksum whose value comes behind the data. */
   readonly trailing: ChecksumAlgorithm | undefined;
+  /** A checksum to compute though the request brings none, as the upload that a part belongs to asks. */
+  readonly computed?: ChecksumAlgorithm | undefined;
 }
 
 export interface ReceivedBody {
@@ -113,7 +115,8 @@ function readTrailer(header: string | undefined, expected: boolean): ChecksumAlg
 /** Headers that begin like a checksum and are not one. */
 const checksumSettings = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
 
-function readChecksum(headers: Headers): Checksum | undefined {
+/** The one checksum that headers (or trailers) give a value for. */
+export function readChecksum(headers: Headers): Checksum | undefined {
   const given = [...headers].filter(([name]) => name.startsWith("x-amz-checksum-") && !checksumSettings.includes(name));
   if (given.length > 1) throw new S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header.");
   const [name, value] = given[0] ?? [];
@@ -141,7 +144,7 @@ export async function consumeBody(
   write: (chunk: Buffer) => Promise<void>,
 ): Promise<ReceivedBody> {
   let promised = plan.checksum;
-  const algorithm = promised?.algorithm ?? plan.trailing;
+  const algorithm = promised?.algorithm ?? plan.trailing ?? plan.computed;
   const running = algorithm === undefined ? undefined : startChecksum(algorithm);
   const sha256 = plan.sha256 === undefined ? undefined : createHash("sha256");
   const md5 = createHash("md5");
@@ -178,9 +181,11 @@ export async function consumeBody(
   if (plan.md5 !== undefined && md5Digest.toString("base64") !== plan.md5) {
     throw new S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.");
   }
-  if (promised !== undefined && running?.finish() !== promised.value) {
+  const checksum =
+    algorithm === undefined || running === undefined ? undefined : { algorithm, value: running.finish() };
+  if (promised !== undefined && checksum?.value !== promised.value) {
     const name = promised.algorithm.toUpperCase();
     throw new S3Error("BadDigest", `The ${name} you specified did not match the calculated checksum.`);
   }
-  return { md5Hex: md5Digest.toString("hex"), crc32: crc, checksum: promised };
+  return { md5Hex: md5Digest.toString("hex"), crc32: crc, checksum };
 }

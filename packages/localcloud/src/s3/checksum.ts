@@ -12,8 +12,33 @@ export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];
 
 export interface Checksum {
   readonly algorithm: ChecksumAlgorithm;
-  /** Base64 as in the `x-amz-checksum-` headers. */
+  /** Base64 as in the `x-amz-checksum-` headers; of an object made of parts perhaps with `-` and their number. */
   readonly value: string;
+}
+
+/** Over all bytes of an object, or over the checksums of its parts. */
+export type ChecksumType = "FULL_OBJECT" | "COMPOSITE";
+
+export function typeOf(checksum: Checksum): ChecksumType {
+  return checksum.value.includes("-") ? "COMPOSITE" : "FULL_OBJECT";
+}
+
+/** The headers by which an answer tells a checksum. */
+export function checksumHeaders(checksum: Checksum | undefined): Record<string, string> {
+  if (checksum === undefined) return {};
+  return { [`x-amz-checksum-${checksum.algorithm}`]: checksum.value, "x-amz-checksum-type": typeOf(checksum) };
+}
+
+/** The element that tells it in an XML answer: `ChecksumCRC32` and the like. */
+export function checksumElement(algorithm: ChecksumAlgorithm): string {
+  return `Checksum${algorithm.toUpperCase()}`;
+}
+
+/** The checksum over the checksums of parts. */
+export function compositeChecksum(algorithm: ChecksumAlgorithm, parts: readonly string[]): Checksum {
+  const running = startChecksum(algorithm);
+  for (const value of parts) running.update(Buffer.from(value, "base64"));
+  return { algorithm, value: `${running.finish()}-${parts.length}` };
 }
 
 export interface RunningChecksum {

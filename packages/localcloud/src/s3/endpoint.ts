@@ -1,7 +1,7 @@
 /**
  * The S3 endpoint: one HTTP listener over one folder, for the processes of one machine.
  *
- * It speaks path-style S3 so that any S3 client can read a local Trace; it serves only what Trace needs and says
+ * It speaks path-style S3 so that any S3 client can read a local Trace; it serves objects and their listings, and says
  * NotImplemented to the rest. Every request is signed and granted before anything of it is done.
  */
 import { randomBytes } from "node:crypto";
@@ -15,12 +15,13 @@ import {
   headerBytesMax,
   headersMsMax,
   keepAliveMs,
+  patienceMs,
   requestMsMax,
   stopGraceMs,
 } from "../limits.ts";
 import type { S3Credential } from "./access.ts";
 import { cannotListen, requireConfiguration } from "./configuration.ts";
-import { errorXml, S3Error } from "./errors.ts";
+import { errorElement, errorXml, S3Error } from "./errors.ts";
 import { type Exchange, type Reply, type S3Bucket, xmlHeaders } from "./exchange.ts";
 import { judgeFailure } from "./failure.ts";
 import { headersOf } from "./headers.ts";
@@ -45,6 +46,7 @@ export interface S3RequestReport {
 export interface S3Limits {
   readonly bodyIdleMs?: number | undefined;
   readonly concurrentRequests?: number | undefined;
+  readonly patienceMs?: number | undefined;
 }
 
 export interface S3EndpointOptions {
@@ -218,10 +220,21 @@ export class S3Endpoint implements Service {
         writeContinue();
         return receive(request, this.#idleMs);
       },
+      judge: (error) => this.#judge(error, running),
+      lateError: (error) => errorElement(this.#judge(error, running), running.path, running.id),
+      patienceMs: this.#options.limits?.patienceMs ?? patienceMs,
       count: (bytes) => {
         running.bytes += bytes;
       },
     };
+  }
+
+  #judge(error: unknown, running: Running): S3Error {
+    const failure = judgeFailure(error, this.#options.root);
+    if (failure.logged !== undefined) {
+      this.#options.log.error({ error: failure.logged, requestId: running.id }, "embedded S3 request failed");
+    }
+    return failure.answer;
   }
 
   /** Returns the status that was answered. */
@@ -234,17 +247,14 @@ export class S3Endpoint implements Service {
   ): Promise<number> {
     const cutByPeer = request.socket.destroyed && !(error instanceof S3Error);
     if (response.headersSent && cutByPeer) return status;
-    const failure = judgeFailure(error, this.#options.root);
-    if (failure.logged !== undefined) {
-      this.#options.log.error({ error: failure.logged, requestId: running.id }, "embedded S3 request failed");
-    }
+    const answer = this.#judge(error, running);
     if (response.headersSent || request.socket.destroyed) {
       // Half an answer cannot be taken back; a cut connection tells the client that it is not whole.
       request.socket.destroy();
       return status;
     }
-    const body = errorXml(failure.answer, running.path, running.id);
-    const reply = { status: failure.answer.status, headers: { ...xmlHeaders, ...failure.answer.headers }, body };
+    const body = errorXml(answer, running.path, running.id);
+    const reply = { status: answer.status, headers: { ...xmlHeaders, ...answer.headers }, body };
     // The peer may be gone; the request is over either way.
     await send(request, response, reply, running).catch(() => undefined);
     return reply.status;

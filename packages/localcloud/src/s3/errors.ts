@@ -12,23 +12,31 @@ const statuses = {
   BadDigest: 400,
   BucketAlreadyOwnedByYou: 409,
   EntityTooLarge: 400,
+  EntityTooSmall: 400,
   IncompleteBody: 400,
   InsufficientStorage: 507,
   InternalError: 500,
   InvalidAccessKeyId: 403,
   InvalidArgument: 400,
   InvalidDigest: 400,
+  InvalidPart: 400,
+  InvalidPartNumber: 416,
+  InvalidPartOrder: 400,
   InvalidRange: 416,
   InvalidRequest: 400,
   InvalidToken: 400,
   InvalidURI: 400,
   KeyTooLongError: 400,
   MalformedTrailerError: 400,
+  MalformedXML: 400,
+  MaxMessageLengthExceeded: 400,
   MetadataTooLarge: 400,
   MethodNotAllowed: 405,
   MissingContentLength: 411,
   NoSuchBucket: 404,
   NoSuchKey: 404,
+  NoSuchUpload: 404,
+  NoSuchVersion: 404,
   NotImplemented: 501,
   PreconditionFailed: 412,
   RequestTimeTooSkewed: 403,
@@ -62,11 +70,15 @@ export class S3Error extends Error {
 
 /** The XML body that S3 clients parse. `resource` is the path asked for, never the query, which may hold a signature. */
 export function errorXml(error: S3Error, resource: string, requestId: string): string {
+  return xmlDocument(errorElement(error, resource, requestId));
+}
+
+export function errorElement(error: S3Error, resource: string, requestId: string): string {
   const members = [
     element("Code", error.code),
     element("Message", error.message),
     element("Resource", resource),
     element("RequestId", requestId),
   ];
-  return xmlDocument(`<Error>${members.join("")}</Error>`);
+  return `<Error>${members.join("")}</Error>`;
 }

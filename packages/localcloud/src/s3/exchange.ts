@@ -1,12 +1,13 @@
 /** What an operation is given and what it gives back. Operations know nothing of sockets. */
 import type { S3Grant } from "./access.ts";
+import type { S3Error } from "./errors.ts";
 import type { VerifiedSignature } from "./sigv4.ts";
 import type { ObjectStore } from "./store.ts";
 import type { RequestTarget } from "./target.ts";
 
 export interface S3Bucket {
   readonly name: string;
-  /** Refuse every write that could replace an object: PutObject needs `If-None-Match: *`. */
+  /** Refuse every write that could replace an object: whatever makes one needs `If-None-Match: *`. */
   readonly requireIfNoneMatch?: boolean | undefined;
 }
 
@@ -21,6 +22,12 @@ export interface Exchange {
   readonly nowMs: () => number;
   /** The body as it arrives; throws when it stalls or breaks off. Asks a waiting client for it on first use. */
   readonly body: () => AsyncIterable<Buffer>;
+  /** How a failure is told to the client; what an operator should see of it goes to the log. */
+  readonly judge: (error: unknown) => S3Error;
+  /** The `Error` element of a failure that is met when the answer has begun. */
+  readonly lateError: (error: unknown) => string;
+  /** Silence after which a long answer is begun, milliseconds. */
+  readonly patienceMs: number;
   /** Counts bytes of objects for `onRequest`. */
   readonly count: (bytes: number) => void;
 }

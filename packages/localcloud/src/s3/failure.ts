@@ -1,7 +1,7 @@
 /** What went wrong inside, told as S3 tells it, and what of it belongs in the log. */
 import { TraceError } from "@trace/contracts";
+import { errno } from "./disk.ts";
 import { S3Error } from "./errors.ts";
-import { errno } from "./store.ts";
 
 export interface Failure {
   readonly answer: S3Error;

@@ -1,56 +1,75 @@
-/** ListObjectsV2, ListBuckets, HeadBucket. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
+/** ListObjectsV2, ListObjects, ListBuckets. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
 import { listKeysMax } from "../limits.ts";
 import { isGranted, mayKnowBucket } from "./access.ts";
+import { errno } from "./disk.ts";
+import { xmlReply } from "./document.ts";
 import { S3Error } from "./errors.ts";
-import { type Exchange, type Reply, type S3Bucket, xmlHeaders } from "./exchange.ts";
+import type { Exchange, Reply, S3Bucket } from "./exchange.ts";
 import { requireKey } from "./keypath.ts";
 import { type ObjectSummary, readSummary } from "./objectfile.ts";
-import { errno } from "./store.ts";
 import { queryValue, type RequestTarget, uriEncodePath } from "./target.ts";
 import { walkKeys } from "./walk.ts";
-import { element, xmlDocument } from "./xml.ts";
+import { element } from "./xml.ts";
 
-const namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+/** Everything here belongs to the one who runs the store. */
+export const owner = element("ID", "trace") + element("DisplayName", "trace");
 
 export interface ListRequest {
+  readonly version: 1 | 2;
   readonly prefix: string;
   readonly delimiter: string;
   readonly maxKeys: number;
+  /** `start-after`, or the `marker` of version 1. */
   readonly startAfter: string | undefined;
   readonly token: string | undefined;
   readonly urlEncoded: boolean;
+  readonly withOwner: boolean;
+}
+
+/** Whether keys are to be percent-encoded in the answer: XML has no place for some characters of keys. */
+export function readEncoding(target: RequestTarget): boolean {
+  const encoding = queryValue(target.query, "encoding-type");
+  if (encoding !== undefined && encoding !== "url") {
+    throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request: only url is known.");
+  }
+  return encoding === "url";
 }
 
 export function readListRequest(target: RequestTarget): ListRequest {
   const value = (name: string) => queryValue(target.query, name);
-  if (value("list-type") !== "2") throw new S3Error("InvalidArgument", "list-type must be 2.");
+  const type = value("list-type");
+  if (type !== undefined && type !== "2") throw new S3Error("InvalidArgument", "list-type must be 2.");
   const maxKeys = value("max-keys") || String(listKeysMax);
   if (!/^\d{1,9}$/.test(maxKeys)) throw new S3Error("InvalidArgument", "max-keys is not a number.");
-  const encoding = value("encoding-type");
-  if (encoding !== undefined && encoding !== "url") {
-    throw new S3Error("InvalidArgument", "Invalid Encoding Method specified in Request: only url is known.");
-  }
   const prefix = value("prefix") ?? "";
   requireKey(prefix);
+  const version = type === undefined ? 1 : 2;
   return {
+    version,
     prefix,
     delimiter: value("delimiter") ?? "",
     maxKeys: Math.min(Number(maxKeys), listKeysMax),
-    startAfter: value("start-after"),
-    token: value("continuation-token"),
-    urlEncoded: encoding === "url",
+    startAfter: value(version === 1 ? "marker" : "start-after"),
+    token: version === 1 ? undefined : value("continuation-token"),
+    urlEncoded: readEncoding(target),
+    withOwner: version === 1 || value("fetch-owner") === "true",
   };
 }
 
 interface Page {
   readonly objects: { readonly key: string; readonly summary: ObjectSummary }[];
   readonly commonPrefixes: string[];
-  /** Present when more follows. */
-  readonly next: string | undefined;
+  /** Present when more follows: where to go on. */
+  readonly next: Place | undefined;
 }
 
-/** A token is where to go on: after a key, or after everything below a common prefix. */
-function makeToken(kind: "k" | "p", text: string): string {
+/** After a key (`k`), or after everything below a common prefix (`p`). */
+interface Place {
+  readonly kind: "k" | "p";
+  readonly text: string;
+}
+
+function makeToken({ kind, text }: Place): string {
   return Buffer.from(`${kind}${text}`).toString("base64url");
 }
 
@@ -67,15 +86,15 @@ async function readPage(bucketFolder: string, request: ListRequest): Promise<Pag
   const page = {
     objects: [] as Page["objects"],
     commonPrefixes: [] as string[],
-    next: undefined as string | undefined,
+    next: undefined as Place | undefined,
   };
   const token = request.token === undefined ? undefined : readToken(request.token);
   const position = {
     after: token?.text ?? Buffer.from(request.startAfter ?? ""),
-    skip: token?.kind === "p" ? token.text : Buffer.alloc(0),
+    skip: token?.kind === "p" ? token.text : Buffer.from(passedPrefix(request)),
   };
   if (request.maxKeys === 0) return page;
-  let last = "";
+  let last: Place | undefined;
   for await (const { key, path } of walkKeys(bucketFolder, request.prefix, position)) {
     const end = request.delimiter === "" ? -1 : key.indexOf(request.delimiter, request.prefix.length);
     const summary = end === -1 ? await summaryOf(path) : undefined;
@@ -83,15 +102,22 @@ async function readPage(bucketFolder: string, request: ListRequest): Promise<Pag
     if (page.objects.length + page.commonPrefixes.length === request.maxKeys) return { ...page, next: last };
     if (summary !== undefined) {
       page.objects.push({ key, summary });
-      last = makeToken("k", key);
+      last = { kind: "k", text: key };
     } else {
       const common = key.slice(0, end + request.delimiter.length);
       page.commonPrefixes.push(common);
       position.skip = Buffer.from(common);
-      last = makeToken("p", common);
+      last = { kind: "p", text: common };
     }
   }
   return page;
+}
+
+/** A marker of version 1 that is a common prefix was told by the page before: the listing goes on behind all of it. */
+function passedPrefix({ version, prefix, delimiter, startAfter = "" }: ListRequest): string {
+  if (version === 2 || delimiter === "" || !startAfter.startsWith(prefix)) return "";
+  const end = startAfter.indexOf(delimiter, prefix.length);
+  return end !== -1 && end + delimiter.length === startAfter.length ? startAfter : "";
 }
 
 /** Undefined for an object that was deleted since its folder was read. */
@@ -108,30 +134,44 @@ export async function listObjects(exchange: Exchange, bucket: S3Bucket): Promise
   const request = readListRequest(exchange.target);
   const page = await readPage(exchange.store.bucketFolder(bucket.name), request);
   const text = (value: string) => (request.urlEncoded ? uriEncodePath(value) : value);
-  const parts = [
+  return xmlReply("ListBucketResult", [
     element("Name", bucket.name),
     element("Prefix", text(request.prefix)),
     ...(request.delimiter === "" ? [] : [element("Delimiter", text(request.delimiter))]),
     element("MaxKeys", request.maxKeys),
     ...(request.urlEncoded ? [element("EncodingType", "url")] : []),
+    ...(request.version === 1 ? pagingOf1(request, page, text) : pagingOf2(request, page, text)),
+    ...page.objects.map(({ key, summary }) => objectXml(text(key), summary, request.withOwner)),
+    ...page.commonPrefixes.map((prefix) => `<CommonPrefixes>${element("Prefix", text(prefix))}</CommonPrefixes>`),
+  ]);
+}
+
+/** NextMarker comes with a delimiter only, as at S3; without one the last key is the next marker. */
+function pagingOf1(request: ListRequest, { next }: Page, text: (value: string) => string): string[] {
+  return [
+    element("IsTruncated", next !== undefined),
+    element("Marker", text(request.startAfter ?? "")),
+    ...(next === undefined || request.delimiter === "" ? [] : [element("NextMarker", text(next.text))]),
+  ];
+}
+
+function pagingOf2(request: ListRequest, page: Page, text: (value: string) => string): string[] {
+  return [
     element("KeyCount", page.objects.length + page.commonPrefixes.length),
     element("IsTruncated", page.next !== undefined),
     ...(request.token === undefined ? [] : [element("ContinuationToken", request.token)]),
-    ...(page.next === undefined ? [] : [element("NextContinuationToken", page.next)]),
+    ...(page.next === undefined ? [] : [element("NextContinuationToken", makeToken(page.next))]),
     ...(request.startAfter === undefined ? [] : [element("StartAfter", text(request.startAfter))]),
-    ...page.objects.map(({ key, summary }) => objectXml(text(key), summary)),
-    ...page.commonPrefixes.map((prefix) => `<CommonPrefixes>${element("Prefix", text(prefix))}</CommonPrefixes>`),
   ];
-  const body = xmlDocument(`<ListBucketResult xmlns="${namespace}">${parts.join("")}</ListBucketResult>`);
-  return { status: 200, headers: xmlHeaders, body };
 }
 
-function objectXml(key: string, summary: ObjectSummary): string {
+function objectXml(key: string, summary: ObjectSummary, withOwner: boolean): string {
   const parts = [
     element("Key", key),
     element("LastModified", new Date(summary.modifiedMs).toISOString()),
     element("ETag", `"${summary.etag}"`),
     element("Size", summary.bytes),
+    ...(withOwner ? [`<Owner>${owner}</Owner>`] : []),
     element("StorageClass", "STANDARD"),
   ];
   return `<Contents>${parts.join("")}</Contents>`;
@@ -145,9 +185,7 @@ export function listBuckets(exchange: Exchange): Reply {
       (bucket) =>
         `<Bucket>${element("Name", bucket.name)}${element("CreationDate", new Date(0).toISOString())}</Bucket>`,
     );
-  const owner = `<Owner>${element("ID", "trace")}</Owner>`;
-  const root = `<ListAllMyBucketsResult xmlns="${namespace}">${owner}<Buckets>${buckets.join("")}</Buckets></ListAllMyBucketsResult>`;
-  return { status: 200, headers: xmlHeaders, body: xmlDocument(root) };
+  return xmlReply("ListAllMyBucketsResult", [`<Owner>${owner}</Owner>`, `<Buckets>${buckets.join("")}</Buckets>`]);
 }
 
 /** Buckets are part of the configuration; a client that makes sure of its bucket is told what it needs to know. */

@@ -19,12 +19,19 @@ export interface ObjectDescription {
   /** User metadata, names without `x-amz-meta-`. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly checksum?: Checksum | undefined;
+  /** Of an object put together from parts: how many parts of which size, in order, equal neighbours counted together. */
+  readonly parts?: readonly PartRun[] | undefined;
+}
+
+export interface PartRun {
+  readonly bytes: number;
+  readonly count: number;
 }
 
 /** What a listing needs, read from the trailer alone. */
 export interface ObjectSummary {
   readonly bytes: number;
-  /** MD5 in hex, without quotes. */
+  /** Without quotes: MD5 in hex, or of an object put together from parts the MD5 of their MD5s, `-` and their number. */
   readonly etag: string;
   readonly modifiedMs: number;
   readonly dataCrc32: number;
@@ -49,9 +56,11 @@ export function encodeTail(description: ObjectDescription, summary: ObjectSummar
   trailer.writeBigUInt64BE(BigInt(summary.bytes), 8);
   trailer.writeUInt32BE(footer.length, 16);
   trailer.writeUInt32BE(summary.dataCrc32, 20);
-  Buffer.from(summary.etag, "hex").copy(trailer, 24);
+  const [md5 = "", parts = "0"] = summary.etag.split("-");
+  Buffer.from(md5, "hex").copy(trailer, 24);
   trailer.writeBigUInt64BE(BigInt(summary.modifiedMs), 40);
   trailer.writeUInt32BE(crc32(footer), 48);
+  trailer.writeUInt32BE(Number(parts), 52);
   trailer.writeUInt32BE(crc32(trailer.subarray(0, 60)), 60);
   return Buffer.concat([footer, trailer]);
 }
@@ -75,12 +84,14 @@ function parseTrailer(trailer: Buffer, fileBytes: number, path: string): Trailer
   if (trailer.readUInt32BE(60) !== crc32(trailer.subarray(0, 60))) throw damaged(path, "its trailer is corrupt");
   const bytes = Number(trailer.readBigUInt64BE(8));
   const footerBytes = trailer.readUInt32BE(16);
+  const parts = trailer.readUInt32BE(52);
+  const md5 = trailer.toString("hex", 24, 40);
   if (bytes + footerBytes + trailerBytes !== fileBytes || footerBytes > footerBytesMax) {
     throw damaged(path, `${fileBytes} bytes do not fit its trailer`);
   }
   return {
     bytes,
-    etag: trailer.toString("hex", 24, 40),
+    etag: parts === 0 ? md5 : `${md5}-${parts}`,
     modifiedMs: Number(trailer.readBigUInt64BE(40)),
     dataCrc32: trailer.readUInt32BE(20),
     footerBytes,

@@ -5,31 +5,49 @@
 import type { RequestTarget } from "./target.ts";
 
 export type Operation =
-  | "PutObject"
-  | "GetObject"
-  | "HeadObject"
+  | "AbortMultipartUpload"
+  | "CompleteMultipartUpload"
+  | "CopyObject"
+  | "CreateBucket"
+  | "CreateMultipartUpload"
   | "DeleteObject"
-  | "ListObjectsV2"
+  | "DeleteObjects"
+  | "GetObject"
+  | "GetObjectAttributes"
   | "HeadBucket"
+  | "HeadObject"
   | "ListBuckets"
-  | "CreateBucket";
+  | "ListMultipartUploads"
+  | "ListObjects"
+  | "ListObjectsV2"
+  | "ListParts"
+  | "PutObject"
+  | "UploadPart"
+  | "UploadPartCopy";
 
 /** `served: false` carries the name of the S3 operation for the 501. */
 export type Route =
   | { readonly served: true; readonly operation: Operation }
   | { readonly served: false; readonly name: string };
 
-/** Multipart comes with a later change: its routes are recognised here, and only refused. */
-const multipart: Record<string, string> = {
-  "POST uploads": "CreateMultipartUpload",
-  "PUT uploadId": "UploadPart",
-  "POST uploadId": "CompleteMultipartUpload",
-  "DELETE uploadId": "AbortMultipartUpload",
-  "GET uploadId": "ListParts",
-  "GET uploads": "ListMultipartUploads",
+/** What is served under method, kind of target, and exactly these subresources. */
+const withSubresources: Record<string, Operation> = {
+  "POST object uploads": "CreateMultipartUpload",
+  "PUT object partNumber uploadId": "UploadPart",
+  "GET object uploadId": "ListParts",
+  "POST object uploadId": "CompleteMultipartUpload",
+  "DELETE object uploadId": "AbortMultipartUpload",
+  "GET object partNumber": "GetObject",
+  "HEAD object partNumber": "HeadObject",
+  "GET object attributes": "GetObjectAttributes",
+  "GET bucket uploads": "ListMultipartUploads",
+  "POST bucket delete": "DeleteObjects",
 };
 
-/** Parameters that turn a request into another operation; none but `list-type` is served. */
+/** The same operations when `x-amz-copy-source` says that the bytes are here already. */
+const copying: Partial<Record<Operation, Operation>> = { PutObject: "CopyObject", UploadPart: "UploadPartCopy" };
+
+/** Parameters that turn a request into another operation. */
 const subresources = [
   "accelerate",
   "acl",
@@ -75,18 +93,23 @@ const subresources = [
 
 export function routeOf(method: string, target: RequestTarget, hasCopySource: boolean): Route {
   const names = target.query.map(({ name }) => name);
-  const subresource = subresources.find((name) => names.includes(name));
-  if (subresource !== undefined) {
-    const name = multipart[`${method} ${names.includes("uploadId") ? "uploadId" : subresource}`];
-    return { served: false, name: name ?? `${method} ?${subresource}` };
+  const found = subresources.filter((name) => names.includes(name));
+  const kind = target.key === undefined ? "bucket" : "object";
+  const operation =
+    found.length === 0
+      ? plainOperation(method, target, names)
+      : withSubresources[`${method} ${target.bucket === undefined ? "service" : kind} ${found.join(" ")}`];
+  if (operation !== undefined) {
+    if (!hasCopySource) return { served: true, operation };
+    const copies = copying[operation];
+    return copies === undefined
+      ? { served: false, name: `${operation} with x-amz-copy-source` }
+      : { served: true, operation: copies };
   }
-  if (hasCopySource) return { served: false, name: "CopyObject" };
-  const operation = plainOperation(method, target, names);
-  if (operation !== undefined) return { served: true, operation };
-  if (method === "GET" && target.key === undefined) return { served: false, name: "ListObjects (use ListObjectsV2)" };
-  if (method === "DELETE" && target.key === undefined) return { served: false, name: "DeleteBucket" };
-  if (method === "POST" && target.key === undefined) return { served: false, name: "PostObject" };
-  return { served: false, name: `${method} on ${target.key === undefined ? "a bucket" : "an object"}` };
+  if (found.length > 0) return { served: false, name: `${method} ?${found.join("&")}` };
+  if (method === "DELETE" && kind === "bucket") return { served: false, name: "DeleteBucket" };
+  if (method === "POST" && kind === "bucket") return { served: false, name: "PostObject" };
+  return { served: false, name: `${method} on ${kind === "bucket" ? "a bucket" : "an object"}` };
 }
 
 function plainOperation(method: string, target: RequestTarget, names: readonly string[]): Operation | undefined {
@@ -94,7 +117,8 @@ function plainOperation(method: string, target: RequestTarget, names: readonly s
   if (target.key === undefined) {
     if (method === "HEAD") return "HeadBucket";
     if (method === "PUT") return "CreateBucket";
-    return method === "GET" && names.includes("list-type") ? "ListObjectsV2" : undefined;
+    if (method === "GET") return names.includes("list-type") ? "ListObjectsV2" : "ListObjects";
+    return undefined;
   }
   switch (method) {
     case "PUT":

@@ -1,19 +1,24 @@
 /**
  * Objects on disk: written once into a temporary file, then moved into place in one step; read through an open handle.
  *
- * `root/tmp/` holds uploads in flight and is emptied at start; `root/b/<bucket>/` holds what was answered 200. Both are one
- * file system, so that link and rename are atomic. One process owns the root (the supervisor's lock sees to it); within it,
- * the last step of writes and deletes of one key is serialised here.
+ * `root/tmp/` holds uploads in flight and is emptied at start; `root/uploads/` holds parts of multipart uploads;
+ * `root/b/<bucket>/` holds what was answered 200. All are one file system, so that link and rename are atomic. One
+ * process owns the root (the supervisor's lock sees to it); within it, the last step of writes and deletes of one key is
+ * serialised here.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TraceError } from "@trace/contracts";
 import { TestSignal } from "@trace/kit";
 import { placeTriesMax } from "../limits.ts";
+import { errno, syncFolder } from "./disk.ts";
 import { S3Error } from "./errors.ts";
 import { keyToNames } from "./keypath.ts";
-import { encodeTail, type ObjectDescription, type ObjectSummary, type OpenObject, openObject } from "./objectfile.ts";
+import { type OpenObject, openObject } from "./objectfile.ts";
+import { Turns } from "./turns.ts";
+import { Upload } from "./upload.ts";
+import { UploadStore } from "./uploadstore.ts";
 
 /** When a write may happen. ETags are without quotes. */
 export interface WriteCondition {
@@ -25,99 +30,19 @@ export interface WriteCondition {
 
 export const unconditional: WriteCondition = { absent: false, etags: undefined };
 
-export function errno(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}
-
-/** A temporary file that becomes an object, or nothing. */
-export class Upload {
-  readonly #handle: FileHandle;
-  readonly #path: string;
-  #written = 0;
-  #waiting: Uint8Array[] = [];
-  #waitingBytes = 0;
-  /** The write under way: the next bytes are received and hashed meanwhile. */
-  #writing: Promise<void> = Promise.resolve();
-  #closed = false;
-  #moved = false;
-
-  constructor(handle: FileHandle, path: string) {
-    this.#handle = handle;
-    this.#path = path;
-  }
-
-  get path(): string {
-    return this.#path;
-  }
-
-  /** Takes a chunk over; what comes off a socket in small pieces reaches the file in larger ones. */
-  async write(chunk: Uint8Array): Promise<void> {
-    this.#waiting.push(chunk);
-    this.#waitingBytes += chunk.length;
-    if (this.#waitingBytes >= writeBytes) await this.#flush();
-  }
-
-  /** Hands what waits to the file; throws what the write before it met. */
-  async #flush(): Promise<void> {
-    await this.#writing;
-    const chunk = Buffer.concat(this.#waiting, this.#waitingBytes);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#writing = this.#writeOut(chunk);
-    // Whoever writes, seals or closes next meets the error; between those calls it must not count as unhandled.
-    this.#writing.catch(() => undefined);
-  }
-
-  async #writeOut(chunk: Buffer): Promise<void> {
-    for (let at = 0; at < chunk.length; ) {
-      const { bytesWritten } = await this.#handle.write(chunk, at, chunk.length - at, this.#written);
-      at += bytesWritten;
-      this.#written += bytesWritten;
-    }
-  }
-
-  /** Writes the description behind the data and makes both durable. */
-  async seal(description: ObjectDescription, summary: ObjectSummary): Promise<void> {
-    await this.write(encodeTail(description, summary));
-    await this.#flush();
-    await this.#writing;
-    await this.#handle.sync();
-    await this.#close();
-  }
-
-  /** The temporary name was given up by a rename. */
-  moved(): void {
-    this.#moved = true;
-  }
-
-  /** Leaves nothing under the temporary name. Safe after `seal` and after a failure of it. */
-  async discard(): Promise<void> {
-    await this.#close();
-    if (!this.#moved) await unlink(this.#path);
-  }
-
-  async #close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    // A discarded upload has reported its error already, or has none that matters.
-    await this.#writing.catch(() => undefined);
-    await this.#handle.close();
-  }
-}
-
-/** Bytes of one write to the file. */
-const writeBytes = 256 * 1024;
-
 export class ObjectStore {
   readonly #root: string;
   readonly #buckets: readonly string[];
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
+  /** Multipart uploads that are not completed. */
+  readonly uploads: UploadStore;
   /** Bytes that an upload in flight has on disk: lets a test act in the middle of one. */
   readonly uploadStarted = new TestSignal<string>("upload started");
 
   constructor(root: string, buckets: readonly string[]) {
     this.#root = root;
     this.#buckets = buckets;
+    this.uploads = new UploadStore(join(root, "uploads"), () => this.temporaryPath());
   }
 
   /** Makes the folders and removes what uploads of an earlier life left. Throws TR-6104 when the root is not usable. */
@@ -126,6 +51,7 @@ export class ObjectStore {
       await mkdir(this.#tmp(), { recursive: true, mode: 0o700 });
       for (const name of await readdir(this.#tmp()))
         await rm(join(this.#tmp(), name), { recursive: true, force: true });
+      await this.uploads.prepare();
       for (const bucket of this.#buckets) await this.#makeFolder(this.bucketFolder(bucket));
     } catch (cause) {
       throw new TraceError("TR-6104", {
@@ -150,8 +76,13 @@ export class ObjectStore {
     return join(this.#root, "tmp");
   }
 
+  /** A name that the next start removes, on the file system of the objects. */
+  temporaryPath(): string {
+    return join(this.#tmp(), randomBytes(16).toString("hex"));
+  }
+
   async startUpload(): Promise<Upload> {
-    const path = join(this.#tmp(), randomBytes(16).toString("hex"));
+    const path = this.temporaryPath();
     const upload = new Upload(await open(path, "wx", 0o600), path);
     this.uploadStarted.emit(path);
     return upload;
@@ -160,7 +91,7 @@ export class ObjectStore {
   /** Moves a sealed upload into place, durably. Throws PreconditionFailed or NoSuchKey as the condition asks. */
   async place(upload: Upload, bucket: string, key: string, condition: WriteCondition): Promise<void> {
     const path = this.pathOf(bucket, key);
-    await this.#inTurn(path, async () => {
+    await this.#turns.run(path, async () => {
       await this.#requireCondition(path, key, condition);
       for (let tries = 1; ; tries += 1) {
         try {
@@ -206,7 +137,7 @@ export class ObjectStore {
   /** Idempotent. Folders that became empty go too, so that listings do not walk the dead. */
   async delete(bucket: string, key: string, condition: WriteCondition): Promise<void> {
     const path = this.pathOf(bucket, key);
-    await this.#inTurn(path, async () => {
+    await this.#turns.run(path, async () => {
       await this.#requireCondition(path, key, condition);
       try {
         await unlink(path);
@@ -232,18 +163,6 @@ export class ObjectStore {
     if (!condition.etags.includes(current.etag)) throw preconditionFailed("If-Match");
   }
 
-  /** Runs steps on one path one after the other. */
-  async #inTurn<T>(path: string, step: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(path) ?? Promise.resolve();
-    const turn = before.then(step, step);
-    this.#turns.set(path, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(path) === turn) this.#turns.delete(path);
-    }
-  }
-
   /** mkdir -p whose new entries survive a power cut: every parent that gained one is synced. */
   async #makeFolder(folder: string): Promise<void> {
     const first = await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -264,26 +183,9 @@ export class ObjectStore {
   }
 }
 
-function preconditionFailed(condition: string): S3Error {
+export function preconditionFailed(condition: string): S3Error {
   return new S3Error(
     "PreconditionFailed",
     `At least one of the pre-conditions you specified did not hold: ${condition}.`,
   );
-}
-
-/** Makes created, renamed and removed names of a folder durable. */
-async function syncFolder(folder: string): Promise<void> {
-  let handle: FileHandle;
-  try {
-    handle = await open(folder, "r");
-  } catch (error) {
-    // Pruned by a delete meanwhile: what it held is gone on purpose, and the caller's own move would have failed.
-    if (errno(error) === "ENOENT") return;
-    throw error;
-  }
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

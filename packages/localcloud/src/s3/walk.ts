@@ -6,8 +6,8 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { errno } from "./disk.ts";
 import { parseName, partBytesMax, prefixToNames } from "./keypath.ts";
-import { errno } from "./store.ts";
 
 export interface FoundKey {
   readonly key: string;

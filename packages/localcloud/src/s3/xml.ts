@@ -28,6 +28,8 @@ export function element(name: string, text: string | number | boolean): string {
   return `<${name}>${escapeXml(String(text))}</${name}>`;
 }
 
+export const xmlDeclaration = '<?xml version="1.0" encoding="UTF-8"?>\n';
+
 export function xmlDocument(root: string): string {
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${root}`;
+  return `${xmlDeclaration}${root}`;
 }
