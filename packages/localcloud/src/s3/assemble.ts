@@ -45,7 +45,9 @@ export async function completeMultipartUpload(exchange: Exchange, bucket: S3Buck
   const { uploads } = exchange.store;
   const upload = await findUpload(exchange, bucket, key);
   const promised = readPromised(exchange.headers, upload);
-  const named = readParts(await readDocument(exchange, "CompleteMultipartUpload"));
+  // A checksum in the headers is of the object, not of the list of its parts.
+  const headers = new Map([...exchange.headers].filter(([name]) => !name.startsWith("x-amz-checksum-")));
+  const named = readParts(await readDocument(exchange, "CompleteMultipartUpload", headers));
   await requireAbsent(exchange, bucket, key, condition);
   const work = uploads.inTurn(upload.id, async () => {
     // Completed or aborted while it waited for its turn.

@@ -9,9 +9,13 @@ import { malformedXml, parseXml, type XmlElement } from "./xmlread.ts";
 
 export const namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/** The body of a request as XML with the given root, every promise of its headers kept. */
-export async function readDocument(exchange: Exchange, root: string): Promise<XmlElement> {
-  const plan = planBody(exchange.headers, exchange.signature);
+/** The body of a request as XML with the given root, every promise kept that `headers` make of it. */
+export async function readDocument(
+  exchange: Exchange,
+  root: string,
+  headers: ReadonlyMap<string, string> = exchange.headers,
+): Promise<XmlElement> {
+  const plan = planBody(headers, exchange.signature);
   if (plan.bytes > xmlBytesMax) {
     throw new S3Error("MaxMessageLengthExceeded", `Your request was too big: at most ${xmlBytesMax} bytes of XML.`);
   }
