@@ -26,9 +26,8 @@ const last = Buffer.from("last");
 async function walkUpload(ask: Send): Promise<string[]> {
   const path = "/files/walk";
   const told: string[] = [];
-  const tell = ({ status, code, headers, body }: RawAnswer) => {
-    const etag = headers.etag ?? /<ETag>(?:&quot;|&#34;)?([0-9a-f]{32}-\d+)/.exec(body.toString())?.[1] ?? "";
-    told.push(`${status} ${code ?? etag}`.trim());
+  const tell = ({ status, code, headers }: RawAnswer) => {
+    told.push(`${status} ${code ?? headers.etag ?? ""}`.trim());
   };
   const created = await ask({ method: "POST", path, query: { uploads: "" } });
   const uploadId = /<UploadId>(.*?)</.exec(created.body.toString())?.[1] ?? "";
@@ -65,7 +64,7 @@ const walked = [
   "400 InvalidPart",
   "400 InvalidPart",
   "404",
-  `200 ${whole}`,
+  "200",
   `200 "${whole}"`,
   "404 NoSuchUpload",
 ];
