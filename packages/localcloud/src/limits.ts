@@ -55,7 +55,7 @@ export const drainBytesMax = 1024 ** 2;
 /** How long it is read for, milliseconds. */
 export const drainMsMax = 2_000;
 /** Description of an object (key, headers, metadata, sizes of its parts) behind its data in its file, bytes. */
-export const footerBytesMax = 256 * 1024;
+export const footerBytesMax = 512 * 1024;
 /** Tries of the last step of a write when deletes keep removing the folder under it. */
 export const placeTriesMax = 10;
 

@@ -42,6 +42,20 @@ test("work that fails when the answer has begun ends it with the error", async (
   expect(text).toMatch(/^<\?xml [^>]*>\n +<Error><Code>InvalidPart<\/Code><\/Error>$/);
 });
 
+test("a request is not over before its work, though its client hung up", async () => {
+  const work = Promise.withResolvers<string[]>();
+  const { release } = await patientReply(exchangeOf(1), "Result", work.promise);
+  let over = false;
+  const released = release?.().then(() => {
+    over = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(over).toBe(false);
+  work.resolve([]);
+  await released;
+  expect(over).toBe(true);
+});
+
 test("work that fails soon has its own status", async () => {
   const work = Promise.reject(new S3Error("InvalidPart", "gone"));
   await expect(patientReply(exchangeOf(60_000), "Result", work)).rejects.toMatchObject({ code: "InvalidPart" });

@@ -46,7 +46,11 @@ export async function patientReply(exchange: Exchange, root: string, work: Promi
     (error: unknown) => ({ error }),
   );
   const soon = await within(outcome, exchange.patienceMs);
-  if (soon === undefined) return { status: 200, headers: xmlHeaders, body: waiting(exchange, root, outcome) };
+  if (soon === undefined) {
+    // The request is not over before its work is, even when its client hangs up: a stop waits for it.
+    const release = async () => void (await outcome);
+    return { status: 200, headers: xmlHeaders, body: waiting(exchange, root, outcome), release };
+  }
   if ("error" in soon) throw soon.error;
   return xmlReply(root, soon.members);
 }

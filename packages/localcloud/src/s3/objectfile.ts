@@ -51,6 +51,8 @@ const tailBytes = 4 * 1024;
 /** Footer and trailer to be written behind the data. */
 export function encodeTail(description: ObjectDescription, summary: ObjectSummary): Buffer {
   const footer = Buffer.from(JSON.stringify(description));
+  // Nothing that a request may hold comes near it; what could not be read again must not be written.
+  if (footer.length > footerBytesMax) throw new RangeError(`a description of ${footer.length} bytes`);
   const trailer = Buffer.alloc(trailerBytes);
   magic.copy(trailer, 0);
   trailer.writeBigUInt64BE(BigInt(summary.bytes), 8);
