@@ -146,6 +146,24 @@ describe("a listing", () => {
     expect(answer.body.toString()).toContain("<KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>");
   });
 
+  test("of version 1 tells its next marker beside a delimiter only, as S3 does", async () => {
+    for (const key of ["v/a", "v/b/c"]) await send(bench.endpoint, { method: "PUT", path: objectPath("files", key) });
+    const list = async (query: Record<string, string>) =>
+      (
+        await send(bench.endpoint, {
+          method: "GET",
+          path: "/files",
+          query: { ...query, prefix: "v/", "max-keys": "1" },
+        })
+      ).body.toString();
+    const plain = await list({});
+    expect(plain).toContain("<IsTruncated>true</IsTruncated>");
+    expect(plain).not.toContain("NextMarker");
+    expect(await list({ delimiter: "/" })).toContain("<NextMarker>v/a</NextMarker>");
+    expect(await list({ delimiter: "/", marker: "v/a" })).toContain("<IsTruncated>false</IsTruncated>");
+    await clear(["v/a", "v/b/c"]);
+  });
+
   test("never holds more than 1,000 keys", async () => {
     const keys = Array.from({ length: 1_003 }, (_, i) => `many/${i}`);
     for (let i = 0; i < keys.length; i += 50) {
