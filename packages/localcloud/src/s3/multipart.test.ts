@@ -174,7 +174,7 @@ describe("the vendor's client", () => {
     const s3 = sdkClient(bench.endpoint);
     const Bucket = "files";
     const ids = new Map<string, string>();
-    for (const Key of ["l/b", "l/a", "l/sub/x", "l/sub/y", "m"]) {
+    for (const Key of ["l/b", "l/a", "l/sub/x", "l/sub/y", "l/z", "m"]) {
       const { UploadId } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: "CRC32" }));
       ids.set(Key, UploadId ?? "");
     }
@@ -194,7 +194,7 @@ describe("the vendor's client", () => {
 
     const found: string[] = [];
     let markers: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
-    for (let more = true; more; ) {
+    for (let more = true; more && found.length < 9; ) {
       const page = await s3.send(
         new ListMultipartUploadsCommand({ Bucket, Prefix: "l/", Delimiter: "/", MaxUploads: 1, ...markers }),
       );
@@ -203,7 +203,7 @@ describe("the vendor's client", () => {
       markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
       more = page.IsTruncated === true;
     }
-    expect(found).toEqual(["l/a true", "l/b true", "l/sub/"]);
+    expect(found).toEqual(["l/a true", "l/b true", "l/sub/", "l/z true"]);
     for (const [Key, UploadId] of ids) await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
     expect((await s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).toEqual([]);
     await expect(s3.send(new ListPartsCommand(object))).rejects.toMatchObject({ name: "NoSuchUpload" });
