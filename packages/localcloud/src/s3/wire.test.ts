@@ -6,7 +6,8 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bench, owner, type RawAnswer, type RawCall, send, startBench } from "../testing/s3bench.ts";
-import { deviations, table } from "../testing/s3table.ts";
+import { deviations } from "../testing/s3row.ts";
+import { table } from "../testing/s3table.ts";
 import type { S3Endpoint } from "./endpoint.ts";
 
 type Send = (call: RawCall, options?: Parameters<typeof send>[2]) => Promise<RawAnswer>;
