@@ -85,12 +85,17 @@ describe("attempts", () => {
     scene.silence(scene.call("worker", "POST /v1/completions", completion(1)));
     expect(await scene.row("t", [attempt(1, 1, "succeeded")]).broken()).toEqual([]);
   });
-  test("one of a lease that nobody was told of cannot have succeeded, but expired", async () => {
+  test("one of a lease that nobody was told of cannot have succeeded, but expired or gone back", async () => {
     const unknown = (state: string) =>
       new Scene()
         .create("t")
         .row("t", [attempt(9, 1, state, "TR-3004")], { places: ["ready"], state: null, due_ms: 0 });
     expect(await unknown("expired").broken()).toEqual([]);
+    const handedBack = new Scene()
+      .create("t")
+      .row("t", [attempt(9, 1, "released")], { places: ["ready"], state: null, attempt: 0, due_ms: 0 });
+    expect(await handedBack.broken()).toEqual([]);
+    expect(await unknown("succeeded").broken()).toContain("attempt_state");
     expect(await unknown("failed").broken()).toEqual(["attempt_state"]);
   });
   test("one that is canceled although nobody canceled its task", async () => {
