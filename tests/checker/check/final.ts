@@ -104,7 +104,8 @@ export class FinalCheck {
     const lease = world.leases.get(no);
     if (lease === undefined) {
       // Its claim was never answered, so nobody had its token: it expired, or the dispatcher handed it back itself.
-      if (state === "released") world.verdict.count("attempts handed back by a dispatcher, before anybody heard of them");
+      if (state === "released")
+        world.verdict.count("attempts handed back by a dispatcher, before anybody heard of them");
       if (endedByCall[state] === undefined || state === "released") return;
       this.#complain("attempt_state", row.task, `lease ${no} is ${state}, and no answer ever handed it out`, "");
       return;
