@@ -9,7 +9,7 @@ export const rules = {
     "nothing is accepted of an attempt that is over: superseded, expired, past its deadline, canceled, handed back",
   unknown_token: "nothing is accepted for a token that was never handed out",
   two_live: "a task is leased again only after its lease has ended",
-  lease_numbers: "lease numbers are unique and grow, and a token begins with its number",
+  lease_numbers: "lease numbers are unique and grow, and a token holds its number",
   attempt_numbers: "attempts of a task are counted 1, 2, 3, ...; only what was handed back is counted again",
   ended_task: "a task that is over is not handed out, started or changed, unless it is replayed",
   dead_session: "a session that is over claims nothing and beats no more",
