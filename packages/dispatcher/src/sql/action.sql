@@ -9,10 +9,10 @@ select t.task_id, t.public_id, t.org_id, t.job_id, t.queue_id, t.priority, t.out
             when w.task_id is not null then 'waiting'
             else 'moving' end as place
   from tasks t
-  left join outcomes o on o.task_id = t.task_id
-  left join leases l on l.task_id = t.task_id
-  left join ready r on r.task_id = t.task_id
-  left join waiting w on w.task_id = t.task_id
+  left join lateral (select x.task_id, x.state from outcomes x where x.task_id = t.task_id offset 0) o on true
+  left join lateral (select x.task_id from leases x where x.task_id = t.task_id offset 0) l on true
+  left join lateral (select x.task_id from ready x where x.task_id = t.task_id offset 0) r on true
+  left join lateral (select x.task_id from waiting x where x.task_id = t.task_id offset 0) w on true
  where t.org_id = $1 and t.public_id = any ($2::uuid[]);
 
 -- name: cancelQueued
@@ -45,7 +45,8 @@ with ready_now as (
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
   select 'sqs', clock_timestamp() + interval '500 ms', r.queue_id, array_agg(t.public_id)
-    from (select x.*, (row_number() over (partition by x.queue_id) - 1) / 1000 as part from ready_now x) r join tasks t on t.task_id = r.task_id
+    from (select x.*, (row_number() over (partition by x.queue_id) - 1) / 1000 as part from ready_now x) r
+   cross join lateral (select x.public_id from tasks x where x.task_id = r.task_id offset 0) t
    group by r.queue_id, r.part
   returning outbox_id, queue_id, task_ids
 )
@@ -61,7 +62,7 @@ with gone as (
   delete from outcomes where task_id = any ($1::bigint[]) and state <> 'completed' returning task_id, attempt
 ), again as materialized (
   select g.task_id, g.attempt, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited
-    from gone g join tasks t on t.task_id = g.task_id
+    from gone g cross join lateral (select * from tasks x where x.task_id = g.task_id offset 0) t
 ), queued as (
   insert into ready (task_id, queue_id, priority, run_at, attempt)
   select task_id, queue_id, priority, clock_timestamp(), attempt from again where not limited

@@ -92,7 +92,7 @@ select c.commit_no, g.number, c.kind, c.committed_at, c.row_count, c.byte_count,
                   where ai.lease_no = c.lease_no), '[]'::json) as inputs
   from commits c
   join generations g on g.generation_id = c.generation_id
-  join tasks t on t.task_id = c.task_id
+ cross join lateral (select x.public_id from tasks x where x.task_id = c.task_id offset 0) t
   join dag_versions v on v.dag_version_id = c.dag_version_id
  where c.generation_id = $1
  order by c.commit_no desc

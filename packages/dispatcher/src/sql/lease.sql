@@ -68,19 +68,20 @@ with held as materialized (
   select l.*, w.nonce as wanted
     from unnest($1::bytea[], $2::uuid[]) as w (token, nonce)
    cross join lateral (
-     select x.token, x.task_id, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l
+     select x.token, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l
 ), session as materialized (
   select session_id, expires_at, closed_at from sessions
    where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
-  select h.token, h.task_id, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound
+  select h.token, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound
     from held h
    where h.deadline > clock_timestamp()
      and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true
 ), started as (
-  update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'
-    from judged j cross join lateral (select x.timeout_ms from tasks x where x.task_id = j.task_id offset 0) t
-   where l.token = j.token and j.first
+  update leases l
+     set nonce = ((select json_object_agg(encode(j.token, 'hex'), j.nonce)::jsonb from judged j where j.first) ->> encode(l.token, 'hex'))::uuid,
+         deadline = clock_timestamp() + ((select t.timeout_ms from tasks t where t.task_id = l.task_id) + 10000) * interval '1 ms'
+   where l.token = any (array(select j.token from judged j where j.first))
 )
 select token, bound from judged;
 
@@ -88,7 +89,7 @@ select token, bound from judged;
 -- params: task_ids
 -- The leases of tasks that a person ends, live or not: whoever cancels needs no token. In the order of lockLeases.
 with held as materialized (
-  select * from leases where task_id = any ($1::bigint[]) order by token for update
+  select * from leases where token = any (array(select x.token from leases x where x.task_id = any ($1::bigint[]))) order by token for update
 )
 select l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,
        s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited
@@ -174,7 +175,7 @@ select (select count(*)::int from ended) as ended,
 select a.lease_no, a.state, a.token, a.call_sha256, a.answer
   from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)
  cross join lateral (
-   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.lease_no = w.lease_no
+   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.task_id = w.task_id and x.lease_no = w.lease_no
    union all
    select o.lease_no, 'succeeded', o.token, null, null from outcomes o
     where o.task_id = w.task_id and o.lease_no = w.lease_no and o.token is not null) a;

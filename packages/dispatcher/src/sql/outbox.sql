@@ -60,11 +60,11 @@ with tried as (
      last_error = excluded.last_error, last_tried_at = clock_timestamp(), failed = outbox_tries.tries + 1 >= $5
   returning outbox_id, tries, failed
 ), gone as (
-  delete from outbox o using tried where o.outbox_id = tried.outbox_id and tried.failed
+  delete from outbox where outbox_id = any (array(select outbox_id from tried where failed))
 ), again as (
   update outbox o set task_ids = $2::uuid[], events = $3::json,
-         due_at = clock_timestamp() + least($7::bigint, $6::bigint * 2 ^ least(tried.tries - 1, 30)) * interval '1 ms'
-    from tried where o.outbox_id = tried.outbox_id and not tried.failed
+         due_at = clock_timestamp() + least($7::bigint, $6::bigint * 2 ^ least((select tries from tried) - 1, 30)) * interval '1 ms'
+   where o.outbox_id = any (array(select outbox_id from tried where not failed))
 )
 select tries, failed from tried;
 

@@ -66,7 +66,7 @@ export interface PlacesOfTasksRow {
 export const placesOfTasks: Statement<PlacesOfTasksParams, PlacesOfTasksRow> = {
   name: "placesOfTasks",
   params: ["org_id", "public_ids"],
-  text: "select t.task_id, t.public_id, t.org_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,\n       case when o.task_id is not null then o.state\n            when l.task_id is not null then 'running'\n            when r.task_id is not null then 'ready'\n            when w.task_id is not null then 'waiting'\n            else 'moving' end as place\n  from tasks t\n  left join outcomes o on o.task_id = t.task_id\n  left join leases l on l.task_id = t.task_id\n  left join ready r on r.task_id = t.task_id\n  left join waiting w on w.task_id = t.task_id\n where t.org_id = $1 and t.public_id = any ($2::uuid[])",
+  text: "select t.task_id, t.public_id, t.org_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited, t.failures_max, t.lease_losses_max,\n       case when o.task_id is not null then o.state\n            when l.task_id is not null then 'running'\n            when r.task_id is not null then 'ready'\n            when w.task_id is not null then 'waiting'\n            else 'moving' end as place\n  from tasks t\n  left join lateral (select x.task_id, x.state from outcomes x where x.task_id = t.task_id offset 0) o on true\n  left join lateral (select x.task_id from leases x where x.task_id = t.task_id offset 0) l on true\n  left join lateral (select x.task_id from ready x where x.task_id = t.task_id offset 0) r on true\n  left join lateral (select x.task_id from waiting x where x.task_id = t.task_id offset 0) w on true\n where t.org_id = $1 and t.public_id = any ($2::uuid[])",
 };
 
 export interface CancelQueuedParams {
@@ -93,7 +93,7 @@ export interface HurryTasksRow {
 export const hurryTasks: Statement<HurryTasksParams, HurryTasksRow> = {
   name: "hurryTasks",
   params: ["task_ids"],
-  text: "with ready_now as (\n  update ready set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id, queue_id\n), waiting_now as (\n  update waiting set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', r.queue_id, array_agg(t.public_id)\n    from (select x.*, (row_number() over (partition by x.queue_id) - 1) / 1000 as part from ready_now x) r join tasks t on t.task_id = r.task_id\n   group by r.queue_id, r.part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from (select task_id from ready_now union all select task_id from waiting_now) h), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
+  text: "with ready_now as (\n  update ready set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id, queue_id\n), waiting_now as (\n  update waiting set run_at = least(run_at, clock_timestamp()) where task_id = any ($1::bigint[]) returning task_id\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', r.queue_id, array_agg(t.public_id)\n    from (select x.*, (row_number() over (partition by x.queue_id) - 1) / 1000 as part from ready_now x) r\n   cross join lateral (select x.public_id from tasks x where x.task_id = r.task_id offset 0) t\n   group by r.queue_id, r.part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from (select task_id from ready_now union all select task_id from waiting_now) h), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
 };
 
 export interface ReplayTasksParams {
@@ -106,7 +106,7 @@ export interface ReplayTasksRow {
 export const replayTasks: Statement<ReplayTasksParams, ReplayTasksRow> = {
   name: "replayTasks",
   params: ["task_ids"],
-  text: "with gone as (\n  delete from outcomes where task_id = any ($1::bigint[]) and state <> 'completed' returning task_id, attempt\n), again as materialized (\n  select g.task_id, g.attempt, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited\n    from gone g join tasks t on t.task_id = g.task_id\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt)\n  select task_id, queue_id, priority, clock_timestamp(), attempt from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt)\n  select task_id, job_id, priority, clock_timestamp(), attempt from again where limited\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from again where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', queue_id, array_agg(public_id)\n    from (select queue_id, public_id, (row_number() over (partition by queue_id) - 1) / 1000 as part from again where not limited) a\n   group by queue_id, part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from again), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
+  text: "with gone as (\n  delete from outcomes where task_id = any ($1::bigint[]) and state <> 'completed' returning task_id, attempt\n), again as materialized (\n  select g.task_id, g.attempt, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited\n    from gone g cross join lateral (select * from tasks x where x.task_id = g.task_id offset 0) t\n), queued as (\n  insert into ready (task_id, queue_id, priority, run_at, attempt)\n  select task_id, queue_id, priority, clock_timestamp(), attempt from again where not limited\n), parked as (\n  insert into waiting (task_id, job_id, priority, run_at, attempt)\n  select task_id, job_id, priority, clock_timestamp(), attempt from again where limited\n), live as (\n  insert into live_outputs (job_id, output_partition, task_id)\n  select job_id, output_partition, task_id from again where output_partition is not null\n), woken as (\n  insert into outbox (lane, due_at, queue_id, task_ids)\n  select 'sqs', clock_timestamp() + interval '500 ms', queue_id, array_agg(public_id)\n    from (select queue_id, public_id, (row_number() over (partition by queue_id) - 1) / 1000 as part from again where not limited) a\n   group by queue_id, part\n  returning outbox_id, queue_id, task_ids\n)\nselect coalesce((select array_agg(task_id) from again), '{}') as task_ids,\n       coalesce((select json_agg(json_build_object('outbox_id', outbox_id, 'queue_id', queue_id, 'task_ids', task_ids)) from woken), '[]'::json) as wakeups",
 };
 
 export interface AddAuditParams {
@@ -563,7 +563,7 @@ export interface CommitsOfGenerationRow {
 export const commitsOfGeneration: Statement<CommitsOfGenerationParams, CommitsOfGenerationRow> = {
   name: "commitsOfGeneration",
   params: ["generation_id", "limit"],
-  text: "select c.commit_no, g.number, c.kind, c.committed_at, c.row_count, c.byte_count, c.file_count, t.public_id as task_public_id, c.lease_no, v.content_sha256,\n       coalesce((select json_agg(json_build_object('dataset', d.name, 'generation', ig.number, 'commit', ai.commit_no) order by d.name)\n                   from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets d on d.dataset_id = ig.dataset_id\n                  where ai.lease_no = c.lease_no), '[]'::json) as inputs\n  from commits c\n  join generations g on g.generation_id = c.generation_id\n  join tasks t on t.task_id = c.task_id\n  join dag_versions v on v.dag_version_id = c.dag_version_id\n where c.generation_id = $1\n order by c.commit_no desc\n limit $2",
+  text: "select c.commit_no, g.number, c.kind, c.committed_at, c.row_count, c.byte_count, c.file_count, t.public_id as task_public_id, c.lease_no, v.content_sha256,\n       coalesce((select json_agg(json_build_object('dataset', d.name, 'generation', ig.number, 'commit', ai.commit_no) order by d.name)\n                   from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets d on d.dataset_id = ig.dataset_id\n                  where ai.lease_no = c.lease_no), '[]'::json) as inputs\n  from commits c\n  join generations g on g.generation_id = c.generation_id\n cross join lateral (select x.public_id from tasks x where x.task_id = c.task_id offset 0) t\n  join dag_versions v on v.dag_version_id = c.dag_version_id\n where c.generation_id = $1\n order by c.commit_no desc\n limit $2",
 };
 
 export interface AddHistoryPartitionsParams {
@@ -635,7 +635,7 @@ export interface StartAttemptsRow {
 export const startAttempts: Statement<StartAttemptsParams, StartAttemptsRow> = {
   name: "startAttempts",
   params: ["tokens", "nonces"],
-  text: "with held as materialized (\n  select l.*, w.nonce as wanted\n    from unnest($1::bytea[], $2::uuid[]) as w (token, nonce)\n   cross join lateral (\n     select x.token, x.task_id, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l\n), session as materialized (\n  select session_id, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for key share\n), judged as materialized (\n  select h.token, h.task_id, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound\n    from held h\n   where h.deadline > clock_timestamp()\n     and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true\n), started as (\n  update leases l set nonce = j.nonce, deadline = clock_timestamp() + (t.timeout_ms + 10000) * interval '1 ms'\n    from judged j cross join lateral (select x.timeout_ms from tasks x where x.task_id = j.task_id offset 0) t\n   where l.token = j.token and j.first\n)\nselect token, bound from judged",
+  text: "with held as materialized (\n  select l.*, w.nonce as wanted\n    from unnest($1::bytea[], $2::uuid[]) as w (token, nonce)\n   cross join lateral (\n     select x.token, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l\n), session as materialized (\n  select session_id, expires_at, closed_at from sessions\n   where session_id in (select session_id from held) order by session_id for key share\n), judged as materialized (\n  select h.token, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound\n    from held h\n   where h.deadline > clock_timestamp()\n     and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true\n), started as (\n  update leases l\n     set nonce = ((select json_object_agg(encode(j.token, 'hex'), j.nonce)::jsonb from judged j where j.first) ->> encode(l.token, 'hex'))::uuid,\n         deadline = clock_timestamp() + ((select t.timeout_ms from tasks t where t.task_id = l.task_id) + 10000) * interval '1 ms'\n   where l.token = any (array(select j.token from judged j where j.first))\n)\nselect token, bound from judged",
 };
 
 export interface LockLeasesOfTasksParams {
@@ -665,7 +665,7 @@ export interface LockLeasesOfTasksRow {
 export const lockLeasesOfTasks: Statement<LockLeasesOfTasksParams, LockLeasesOfTasksRow> = {
   name: "lockLeasesOfTasks",
   params: ["task_ids"],
-  text: "with held as materialized (\n  select * from leases where task_id = any ($1::bigint[]) order by token for update\n)\nselect l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited\n  from held l\n  join sessions s on s.session_id = l.session_id\n cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t\n order by l.lease_no",
+  text: "with held as materialized (\n  select * from leases where token = any (array(select x.token from leases x where x.task_id = any ($1::bigint[]))) order by token for update\n)\nselect l.token, l.lease_no, l.task_id, l.attempt, l.failures, l.lease_losses, l.queue_id, l.priority, l.claimed_at,\n       s.worker, t.public_id, t.org_id, t.run_id, t.job_id, t.dag_version_id, t.failures_max, t.lease_losses_max, t.output_partition, t.limited\n  from held l\n  join sessions s on s.session_id = l.session_id\n cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t\n order by l.lease_no",
 };
 
 export interface LockExpiredLeasesParams {
@@ -733,7 +733,7 @@ export interface FindAttemptsRow {
 export const findAttempts: Statement<FindAttemptsParams, FindAttemptsRow> = {
   name: "findAttempts",
   params: ["lease_nos", "task_ids"],
-  text: "select a.lease_no, a.state, a.token, a.call_sha256, a.answer\n  from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)\n cross join lateral (\n   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.lease_no = w.lease_no\n   union all\n   select o.lease_no, 'succeeded', o.token, null, null from outcomes o\n    where o.task_id = w.task_id and o.lease_no = w.lease_no and o.token is not null) a",
+  text: "select a.lease_no, a.state, a.token, a.call_sha256, a.answer\n  from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)\n cross join lateral (\n   select x.lease_no, x.state, x.token, x.call_sha256, x.answer from attempts x where x.task_id = w.task_id and x.lease_no = w.lease_no\n   union all\n   select o.lease_no, 'succeeded', o.token, null, null from outcomes o\n    where o.task_id = w.task_id and o.lease_no = w.lease_no and o.token is not null) a",
 };
 
 export interface AdmitWaitingParams {
@@ -870,7 +870,7 @@ export interface BlameOutboxRow {
 export const blameOutbox: Statement<BlameOutboxParams, BlameOutboxRow> = {
   name: "blameOutbox",
   params: ["outbox_id", "task_ids", "events", "error", "tries_max", "retry_base_ms", "retry_max_ms"],
-  text: "with tried as (\n  insert into outbox_tries (outbox_id, lane, queue_id, task_ids, events, tries, last_error)\n  select outbox_id, lane, queue_id, $2::uuid[], $3::json, 1, $4 from outbox where outbox_id = $1\n  on conflict (outbox_id) do update set task_ids = excluded.task_ids, events = excluded.events, tries = outbox_tries.tries + 1,\n     last_error = excluded.last_error, last_tried_at = clock_timestamp(), failed = outbox_tries.tries + 1 >= $5\n  returning outbox_id, tries, failed\n), gone as (\n  delete from outbox o using tried where o.outbox_id = tried.outbox_id and tried.failed\n), again as (\n  update outbox o set task_ids = $2::uuid[], events = $3::json,\n         due_at = clock_timestamp() + least($7::bigint, $6::bigint * 2 ^ least(tried.tries - 1, 30)) * interval '1 ms'\n    from tried where o.outbox_id = tried.outbox_id and not tried.failed\n)\nselect tries, failed from tried",
+  text: "with tried as (\n  insert into outbox_tries (outbox_id, lane, queue_id, task_ids, events, tries, last_error)\n  select outbox_id, lane, queue_id, $2::uuid[], $3::json, 1, $4 from outbox where outbox_id = $1\n  on conflict (outbox_id) do update set task_ids = excluded.task_ids, events = excluded.events, tries = outbox_tries.tries + 1,\n     last_error = excluded.last_error, last_tried_at = clock_timestamp(), failed = outbox_tries.tries + 1 >= $5\n  returning outbox_id, tries, failed\n), gone as (\n  delete from outbox where outbox_id = any (array(select outbox_id from tried where failed))\n), again as (\n  update outbox o set task_ids = $2::uuid[], events = $3::json,\n         due_at = clock_timestamp() + least($7::bigint, $6::bigint * 2 ^ least((select tries from tried) - 1, 30)) * interval '1 ms'\n   where o.outbox_id = any (array(select outbox_id from tried where not failed))\n)\nselect tries, failed from tried",
 };
 
 export interface FailedOutboxParams {
@@ -1180,7 +1180,7 @@ export interface LiveTasksOfJobsRow {
 export const liveTasksOfJobs: Statement<LiveTasksOfJobsParams, LiveTasksOfJobsRow> = {
   name: "liveTasksOfJobs",
   params: ["job_ids"],
-  text: "select lo.job_id, t.public_id from live_outputs lo join tasks t on t.task_id = lo.task_id where lo.job_id = any ($1::bigint[])",
+  text: "select lo.job_id, t.public_id\n  from live_outputs lo cross join lateral (select x.public_id from tasks x where x.task_id = lo.task_id offset 0) t\n where lo.job_id = any ($1::bigint[])",
 };
 
 export interface AddTaskKeysParams {
@@ -1389,7 +1389,7 @@ export interface PageOfQueuedRow {
 export const pageOfQueued: Statement<PageOfQueuedParams, PageOfQueuedRow> = {
   name: "pageOfQueued",
   params: ["org_id", "job_ids", "before_task_id", "limit"],
-  text: "select t.task_id\n  from ((select r.task_id from ready r join tasks t on t.task_id = r.task_id\n          where r.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by r.task_id desc limit $4)\n        union all\n        (select w.task_id from waiting w join tasks t on t.task_id = w.task_id\n          where w.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by w.task_id desc limit $4)) t\n order by t.task_id desc limit $4",
+  text: "select t.task_id\n  from ((select r.task_id from ready r cross join lateral (select * from tasks x where x.task_id = r.task_id offset 0) t\n          where r.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by r.task_id desc limit $4)\n        union all\n        (select w.task_id from waiting w cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t\n          where w.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by w.task_id desc limit $4)) t\n order by t.task_id desc limit $4",
 };
 
 export interface PageOfRunningParams {
@@ -1404,7 +1404,7 @@ export interface PageOfRunningRow {
 export const pageOfRunning: Statement<PageOfRunningParams, PageOfRunningRow> = {
   name: "pageOfRunning",
   params: ["org_id", "job_ids", "before_task_id", "limit"],
-  text: "select l.task_id from leases l join tasks t on t.task_id = l.task_id\n where l.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by l.task_id desc limit $4",
+  text: "select l.task_id from leases l cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t\n where l.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by l.task_id desc limit $4",
 };
 
 export interface PageOfUnfinishedParams {
@@ -1420,7 +1420,7 @@ export interface PageOfUnfinishedRow {
 export const pageOfUnfinished: Statement<PageOfUnfinishedParams, PageOfUnfinishedRow> = {
   name: "pageOfUnfinished",
   params: ["org_id", "state", "job_ids", "before_task_id", "limit"],
-  text: "select o.task_id from outcomes o join tasks t on t.task_id = o.task_id\n where o.state = $2 and o.state <> 'completed' and o.task_id < $4 and t.org_id = $1 and ($3::bigint[] is null or t.job_id = any ($3::bigint[]))\n order by o.task_id desc limit $5",
+  text: "select o.task_id from outcomes o cross join lateral (select * from tasks x where x.task_id = o.task_id offset 0) t\n where o.state = $2 and o.state <> 'completed' and o.task_id < $4 and t.org_id = $1 and ($3::bigint[] is null or t.job_id = any ($3::bigint[]))\n order by o.task_id desc limit $5",
 };
 
 export interface PageOfCompletedParams {
@@ -1435,7 +1435,7 @@ export interface PageOfCompletedRow {
 export const pageOfCompleted: Statement<PageOfCompletedParams, PageOfCompletedRow> = {
   name: "pageOfCompleted",
   params: ["org_id", "job_ids", "before_task_id", "limit"],
-  text: "select t.task_id from tasks t\n where t.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[]))\n   and exists (select 1 from outcomes o where o.task_id = t.task_id and o.state = 'completed')\n order by t.task_id desc limit $4",
+  text: "select t.task_id from tasks t cross join lateral (select o.state from outcomes o where o.task_id = t.task_id offset 0) o\n where t.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) and o.state = 'completed'\n order by t.task_id desc limit $4",
 };
 
 export interface TasksByIdsParams {
@@ -1531,7 +1531,7 @@ export type ForgetTaskKeysRow = Readonly<Record<never, never>>;
 export const forgetTaskKeys: Statement<ForgetTaskKeysParams, ForgetTaskKeysRow> = {
   name: "forgetTaskKeys",
   params: ["older_than_ms", "limit"],
-  text: "delete from task_keys where ctid = any (array(\n  select k.ctid\n    from task_keys k\n    join tasks t on t.public_id = k.task_public_id\n    join outcomes o on o.task_id = t.task_id\n   where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'\n     and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'\n   limit $2))",
+  text: "delete from task_keys where ctid = any (array(\n  select k.ctid\n    from task_keys k\n   cross join lateral (select x.task_id from tasks x where x.public_id = k.task_public_id offset 0) t\n   cross join lateral (select x.ended_at from outcomes x where x.task_id = t.task_id offset 0) o\n   where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'\n     and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'\n   limit $2))",
 };
 
 export interface ConsumersOfParams {
@@ -1598,7 +1598,7 @@ export interface StartableJobsRow {
 export const startableJobs: Statement<StartableJobsParams, StartableJobsRow> = {
   name: "startableJobs",
   params: ["job_ids"],
-  text: "select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms,\n       jv.max_concurrency is not null as limited\n  from invalidations i\n  join jobs j on j.job_id = i.job_id\n  join dags d on d.dag_id = j.dag_id\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = i.job_id\n where i.job_id = any ($1::bigint[])\n   and not exists (select 1 from live_outputs lo where lo.job_id = i.job_id)\n   and not exists (select 1 from live_outputs lo join tasks t on t.task_id = lo.task_id\n                    where lo.job_id = any (jv.ancestors) and t.run_id = i.run_id)\n   and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id\n                    where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)\n group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency\n order by i.job_id",
+  text: "select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms,\n       jv.max_concurrency is not null as limited\n  from invalidations i\n  join jobs j on j.job_id = i.job_id\n  join dags d on d.dag_id = j.dag_id\n  join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = i.job_id\n where i.job_id = any ($1::bigint[])\n   and not exists (select 1 from live_outputs lo where lo.job_id = i.job_id)\n   and not exists (select 1 from live_outputs lo\n                    where lo.job_id = any (jv.ancestors) and (select t.run_id from tasks t where t.task_id = lo.task_id) = i.run_id)\n   and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id\n                    where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)\n group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency\n order by i.job_id",
 };
 
 export interface DropInvalidationsParams {

@@ -25,7 +25,9 @@ select job_id from jobs where job_id = any ($1::bigint[]) order by job_id for no
 
 -- name: liveTasksOfJobs
 -- params: job_ids
-select lo.job_id, t.public_id from live_outputs lo join tasks t on t.task_id = lo.task_id where lo.job_id = any ($1::bigint[]);
+select lo.job_id, t.public_id
+  from live_outputs lo cross join lateral (select x.public_id from tasks x where x.task_id = lo.task_id offset 0) t
+ where lo.job_id = any ($1::bigint[]);
 
 -- name: addTaskKeys
 -- params: keys
@@ -157,31 +159,30 @@ select t.task_id
 -- params: org_id, job_ids?, before_task_id, limit
 -- notnull: task_id
 select t.task_id
-  from ((select r.task_id from ready r join tasks t on t.task_id = r.task_id
+  from ((select r.task_id from ready r cross join lateral (select * from tasks x where x.task_id = r.task_id offset 0) t
           where r.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by r.task_id desc limit $4)
         union all
-        (select w.task_id from waiting w join tasks t on t.task_id = w.task_id
+        (select w.task_id from waiting w cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t
           where w.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by w.task_id desc limit $4)) t
  order by t.task_id desc limit $4;
 
 -- name: pageOfRunning
 -- params: org_id, job_ids?, before_task_id, limit
-select l.task_id from leases l join tasks t on t.task_id = l.task_id
+select l.task_id from leases l cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t
  where l.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) order by l.task_id desc limit $4;
 
 -- name: pageOfUnfinished
 -- params: org_id, state, job_ids?, before_task_id, limit
 -- Dead and canceled tasks: an index of their own, however many tasks completed.
-select o.task_id from outcomes o join tasks t on t.task_id = o.task_id
+select o.task_id from outcomes o cross join lateral (select * from tasks x where x.task_id = o.task_id offset 0) t
  where o.state = $2 and o.state <> 'completed' and o.task_id < $4 and t.org_id = $1 and ($3::bigint[] is null or t.job_id = any ($3::bigint[]))
  order by o.task_id desc limit $5;
 
 -- name: pageOfCompleted
 -- params: org_id, job_ids?, before_task_id, limit
 -- Most tasks completed, so walking them newest first finds a page soon.
-select t.task_id from tasks t
- where t.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[]))
-   and exists (select 1 from outcomes o where o.task_id = t.task_id and o.state = 'completed')
+select t.task_id from tasks t cross join lateral (select o.state from outcomes o where o.task_id = t.task_id offset 0) o
+ where t.task_id < $3 and t.org_id = $1 and ($2::bigint[] is null or t.job_id = any ($2::bigint[])) and o.state = 'completed'
  order by t.task_id desc limit $4;
 
 -- name: tasksByIds
@@ -216,8 +217,8 @@ select l.lease_no, l.attempt, 'running', s.worker, null, l.claimed_at, null
 delete from task_keys where ctid = any (array(
   select k.ctid
     from task_keys k
-    join tasks t on t.public_id = k.task_public_id
-    join outcomes o on o.task_id = t.task_id
+   cross join lateral (select x.task_id from tasks x where x.public_id = k.task_public_id offset 0) t
+   cross join lateral (select x.ended_at from outcomes x where x.task_id = t.task_id offset 0) o
    where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'
      and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'
    limit $2));

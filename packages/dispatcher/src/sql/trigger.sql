@@ -44,8 +44,8 @@ select i.job_id, (array_agg(i.run_id order by i.created_at desc))[1] as run_id, 
   join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = i.job_id
  where i.job_id = any ($1::bigint[])
    and not exists (select 1 from live_outputs lo where lo.job_id = i.job_id)
-   and not exists (select 1 from live_outputs lo join tasks t on t.task_id = lo.task_id
-                    where lo.job_id = any (jv.ancestors) and t.run_id = i.run_id)
+   and not exists (select 1 from live_outputs lo
+                    where lo.job_id = any (jv.ancestors) and (select t.run_id from tasks t where t.task_id = lo.task_id) = i.run_id)
    and not exists (select 1 from job_inputs ji join datasets ds on ds.dataset_id = ji.dataset_id join generations g on g.generation_id = ds.current_generation_id
                     where ji.dag_version_id = jv.dag_version_id and ji.job_id = i.job_id and g.head_commit = 0)
  group by i.job_id, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency
