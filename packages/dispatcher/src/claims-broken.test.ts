@@ -87,7 +87,10 @@ test("large payloads make the next claims smaller, and small ones larger again",
   const first = await claim(claims, [], 150);
   expect(first.tasks.length).toBeLessThan(150);
   expect(first.more).toBe(true);
+  const handedBack = await world.count("attempts");
+  expect(handedBack).toBeGreaterThan(0);
   const second = await claim(claims, [], 150);
+  expect(await world.count("attempts")).toBe(handedBack);
   expect(second.tasks.length).toBeLessThanOrEqual(134);
   expect(second.more).toBe(true);
   await world.clear();

@@ -53,9 +53,9 @@ class Dispatcher {
     return answer.task_id;
   }
 
-  async claim(max = 10, task_ids: readonly string[] = []): Promise<string[]> {
+  async claim(max = 10, task_ids: readonly string[] = [], called = false): Promise<string[]> {
     const session_id = await this.#session;
-    const answer = await this.claims.claim({ session_id, queue: "default", task_ids, max });
+    const answer = await this.claims.claim({ session_id, queue: "default", task_ids, max, called });
     return claimedTasks(answer).map((task: ClaimedTask) => task.task_id);
   }
 }
@@ -107,6 +107,18 @@ describe("a task whose transaction commits after that of a later one", () => {
     expect(await dispatcher.claim()).toEqual([]); // or this test proves nothing
     dispatcher.nowMs += claimSweepEveryMs - claimLagMs;
     expect(await dispatcher.claim()).toEqual([late.id]);
+  });
+
+  test("is found at any time by a claim that was called for it", async () => {
+    const dispatcher = new Dispatcher();
+    const late = await uncommitted();
+    const first = await dispatcher.create();
+    expect(await dispatcher.claim()).toEqual([first]);
+    dispatcher.nowMs += claimLagMs;
+    expect(await dispatcher.claim()).toEqual([]);
+    await late.commit();
+    expect(await dispatcher.claim()).toEqual([]); // or this test proves nothing
+    expect(await dispatcher.claim(10, [], true)).toEqual([late.id]);
   });
 
   test("is found at any time by its id", async () => {

@@ -121,6 +121,9 @@ test("tokens of another length are refused, and move nothing of the right one be
   }));
   const alone = await world.completions.complete(odd);
   expect(alone.map((answer) => answer.error?.code)).toEqual(odd.map(() => "TR-3001"));
+  const twice = { ...right, lease_token: Buffer.concat([real, real]).toString("base64url") };
+  expect((await world.completions.complete([twice]))[0]?.error?.code).toBe("TR-3001");
+  expect(await world.count("leases")).toBe(1);
   const answers = await world.completions.complete([...odd, right, ...odd]);
   expect(answers.map((answer) => answer.accepted)).toEqual([...odd.map(() => false), true, ...odd.map(() => false)]);
 });

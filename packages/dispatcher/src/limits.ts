@@ -72,7 +72,10 @@ export const commitsShownMax = 20;
 export const taskKeyKeptMs = 30 * 24 * 3_600_000;
 /** Keys forgotten in one pass of the housekeeping. */
 export const taskKeysForgottenMax = 10_000;
-/** A claim starts where claims were this long ago: longer than transactions that create tasks take to commit. */
+/**
+ * A claim starts where claims were this long ago, longer than most transactions that create tasks take to commit. What one that
+ * takes longer created is found by its wake-up, by a claim that is called for it, or by the next sweep.
+ */
 export const claimLagMs = 20;
 /** And looks at the front of the queue again this often, or as rarely as keeps it to one part in `claimSweepShare` of the time. */
 export const claimSweepEveryMs = 250;
@@ -122,7 +125,7 @@ export const logVersionsMax = 5;
 export const logMarkerBytesMax = 64;
 /** Attempts that an event shows of a task, bytes of JSON: the newest ones. */
 export const watchAttemptsBytes = 256 * 1024;
-/** Tasks of one claim, whatever was asked for: with payloads of the largest size they still fit in memory. */
+/** Tasks of one claim, whatever was asked for; where payloads are large, as many as `claimPayloadBytesMax` is likely to hold. */
 export const claimTasksMax = 1_000;
 /** Payloads of one claim's answer, bytes: half of what a client reads (kit, answerBytesMax). */
 export const claimPayloadBytesMax = 32 * 1024 * 1024;

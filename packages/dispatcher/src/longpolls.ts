@@ -178,33 +178,24 @@ export class LongPolls {
   async #look(waiter: Waiter, signal: AbortSignal, called: boolean): Promise<ClaimAnswer | undefined> {
     const { queue } = waiter.request;
     const sentMs = this.#nowMs();
-    let passTo = 0;
+    let answer: ClaimAnswer;
     try {
-      const answer = await this.#claim({ ...waiter.request, called }, (error) => {
-        // What is wrong with this session is not with the next; what is wrong with Postgres is with all of them.
-        if (!(error instanceof TraceError && error.retryable)) passTo = 1;
-      });
-      waiter.looked = true;
-      // A queue that has more than was asked for is worked off without a gap, by ever more of those who wait.
-      if (!answer.more) this.#claimedMs.set(queue, sentMs);
-      passTo = answer.more ? passOn : 0;
-      if (answer.tasks.length === 0) return undefined;
-      if (!signal.aborted) return answer;
-      passTo = 1;
-      await this.#handBack(answer, queue);
-      return nothing;
-    } finally {
-      if (passTo > 0) this.#pass(waiter, passTo);
-    }
-  }
-
-  async #claim(request: ClaimRequest, onError: (error: unknown) => void): Promise<ClaimAnswer> {
-    try {
-      return await this.#options.claim(request);
+      answer = await this.#options.claim({ ...waiter.request, called });
     } catch (error) {
-      onError(error);
+      // What is wrong with this session is not with the next; what is wrong with Postgres is with all of them.
+      if (!(error instanceof TraceError && error.retryable)) this.#pass(waiter, 1);
       throw error;
     }
+    waiter.looked = true;
+    // A queue that has more than was asked for is worked off without a gap, by ever more of those who wait.
+    if (!answer.more) this.#claimedMs.set(queue, sentMs);
+    if (answer.tasks.length === 0) return undefined;
+    if (signal.aborted) {
+      await this.#handBack(answer, queue).finally(() => this.#pass(waiter, 1));
+      return nothing;
+    }
+    if (answer.more) this.#pass(waiter, passOn);
+    return answer;
   }
 
   async #handBack({ tasks }: ClaimAnswer, queue: string): Promise<void> {
