@@ -10,7 +10,7 @@ import { isCode, type WorkerApi } from "./api.ts";
 import { Change } from "./change.ts";
 import { closeSessionMs, progressEveryMs, retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
-import { type Timers, wait } from "./timers.ts";
+import { abortOf, type Timers, wait } from "./timers.ts";
 
 /** An attempt as its session sees it. */
 export interface LeaseHolder {
@@ -38,7 +38,6 @@ export class LiveSession {
   readonly #abort = new AbortController();
   readonly #holders = new Map<number, LeaseHolder>();
   readonly #reported = new Map<number, Progress>();
-  readonly #retiring = Promise.withResolvers<void>();
   readonly #unusable = new AbortController();
   #retired = false;
   #closed: Promise<boolean> | undefined;
@@ -86,7 +85,7 @@ export class LiveSession {
 
   /** Resolves when no more may be claimed with it: it is over, or it was retired. */
   get unusable(): Promise<void> {
-    return this.#retiring.promise;
+    return abortOf(this.#unusable.signal);
   }
 
   start(): void {
@@ -122,7 +121,6 @@ export class LiveSession {
   retire(): void {
     this.#retired = true;
     this.#unusable.abort();
-    this.#retiring.resolve();
     if (this.#holders.size === 0) void this.close();
   }
 
@@ -132,7 +130,6 @@ export class LiveSession {
     this.#cancelExpiry();
     this.#abort.abort(reason);
     this.#unusable.abort(reason);
-    this.#retiring.resolve();
     const holders = [...this.#holders.values()];
     this.#holders.clear();
     for (const holder of holders) holder.lose(reason);

@@ -28,3 +28,9 @@ export function wait(timers: Timers, ms: number, signal?: AbortSignal): Promise<
     signal?.addEventListener("abort", done, { once: true });
   });
 }
+
+/** Resolves when the signal aborts. */
+export function abortOf(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

@@ -38,7 +38,7 @@ import { Predecessors } from "./predecessors.ts";
 import { Receiver } from "./receiver.ts";
 import { SessionKeeper } from "./sessions.ts";
 import { Slots } from "./slots.ts";
-import { systemTimers, type Timers } from "./timers.ts";
+import { abortOf, systemTimers, type Timers } from "./timers.ts";
 import { Workplace } from "./workplace.ts";
 
 /** What a test puts in place of the real thing. */
@@ -223,9 +223,4 @@ export class Worker implements Service {
       sessions: () => (this.sessions.current === undefined ? 0 : 1),
     });
   }
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
