@@ -20,6 +20,7 @@ import type { Exchange, Reply, S3Bucket } from "./exchange.ts";
 import { requireKey } from "./keypath.ts";
 import { findUpload, readPartNumber } from "./multipart.ts";
 import { type ObjectDescription, type OpenObject, readData } from "./objectfile.ts";
+import { openGranted } from "./read.ts";
 import { preconditionFailed } from "./store.ts";
 import type { Upload } from "./upload.ts";
 import { describe, requireAbsent, requireUnderstood, requireWriteRules } from "./writerules.ts";
@@ -59,16 +60,12 @@ function readSource(header: string): Source {
 
 /** The source, open, granted and as its conditions ask. */
 async function openSource(exchange: Exchange, source: Source): Promise<OpenObject> {
-  const may = (action: "GetObject" | "ListBucket") => isGranted(exchange.grants, action, source.bucket, source.key);
-  if (!may("GetObject")) throw new S3Error("AccessDenied", "Access Denied: the source may not be read.");
-  if (!exchange.buckets.some(({ name }) => name === source.bucket)) {
-    throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
+  if (!isGranted(exchange.grants, "GetObject", source.bucket, source.key)) {
+    throw new S3Error("AccessDenied", "Access Denied: the source may not be read.");
   }
-  const object = await exchange.store.open(source.bucket, source.key);
-  if (object === undefined) {
-    if (!may("ListBucket")) throw new S3Error("AccessDenied", "Access Denied");
-    throw new S3Error("NoSuchKey", "The specified key does not exist.");
-  }
+  const bucket = exchange.buckets.find(({ name }) => name === source.bucket);
+  if (bucket === undefined) throw new S3Error("NoSuchBucket", "The specified bucket does not exist.");
+  const object = await openGranted(exchange, bucket, source.key);
   const conditions = new Map<string, string>();
   for (const name of sourceConditions) {
     const value = exchange.headers.get(`x-amz-copy-source-${name}`);

@@ -35,12 +35,18 @@ export function readEncoding(target: RequestTarget): boolean {
   return encoding === "url";
 }
 
+/** How many of something a page is to hold, or after which number it begins. */
+export function readCount(target: RequestTarget, name: string, without: number): number {
+  const text = queryValue(target.query, name) || String(without);
+  if (!/^\d{1,9}$/.test(text)) throw new S3Error("InvalidArgument", `${name} is not a number.`);
+  return Number(text);
+}
+
 export function readListRequest(target: RequestTarget): ListRequest {
   const value = (name: string) => queryValue(target.query, name);
   const type = value("list-type");
   if (type !== undefined && type !== "2") throw new S3Error("InvalidArgument", "list-type must be 2.");
-  const maxKeys = value("max-keys") || String(listKeysMax);
-  if (!/^\d{1,9}$/.test(maxKeys)) throw new S3Error("InvalidArgument", "max-keys is not a number.");
+  const maxKeys = readCount(target, "max-keys", listKeysMax);
   const prefix = value("prefix") ?? "";
   requireKey(prefix);
   const version = type === undefined ? 1 : 2;
@@ -48,7 +54,7 @@ export function readListRequest(target: RequestTarget): ListRequest {
     version,
     prefix,
     delimiter: value("delimiter") ?? "",
-    maxKeys: Math.min(Number(maxKeys), listKeysMax),
+    maxKeys: Math.min(maxKeys, listKeysMax),
     startAfter: value(version === 1 ? "marker" : "start-after"),
     token: version === 1 ? undefined : value("continuation-token"),
     urlEncoded: readEncoding(target),

@@ -5,25 +5,18 @@
 import { listUploadsMax } from "../limits.ts";
 import { checksumElement } from "./checksum.ts";
 import { xmlReply } from "./document.ts";
-import { S3Error } from "./errors.ts";
 import type { Exchange, Reply, S3Bucket } from "./exchange.ts";
-import { owner, readEncoding } from "./list.ts";
+import { owner, readCount, readEncoding } from "./list.ts";
 import { findUpload } from "./multipart.ts";
 import type { OpenObject } from "./objectfile.ts";
 import { queryValue, uriEncodePath } from "./target.ts";
 import type { MultipartUpload } from "./uploadstore.ts";
 import { element } from "./xml.ts";
 
-function readCount(exchange: Exchange, name: string, without: number): number {
-  const text = queryValue(exchange.target.query, name) || String(without);
-  if (!/^\d{1,9}$/.test(text)) throw new S3Error("InvalidArgument", `${name} is not a number.`);
-  return Number(text);
-}
-
 export async function listParts(exchange: Exchange, bucket: S3Bucket, key: string): Promise<Reply> {
   const encoded = readEncoding(exchange.target);
-  const most = Math.min(readCount(exchange, "max-parts", listUploadsMax), listUploadsMax);
-  const marker = readCount(exchange, "part-number-marker", 0);
+  const most = Math.min(readCount(exchange.target, "max-parts", listUploadsMax), listUploadsMax);
+  const marker = readCount(exchange.target, "part-number-marker", 0);
   const upload = await findUpload(exchange, bucket, key);
   const numbers = (await exchange.store.uploads.partNumbers(upload)).filter((number) => number > marker);
   const shown = numbers.slice(0, most);
@@ -76,7 +69,7 @@ export async function listMultipartUploads(exchange: Exchange, bucket: S3Bucket)
   const value = (name: string) => queryValue(exchange.target.query, name) ?? "";
   const encoded = readEncoding(exchange.target);
   const text = (plain: string) => (encoded ? uriEncodePath(plain) : plain);
-  const most = Math.min(readCount(exchange, "max-uploads", listUploadsMax), listUploadsMax);
+  const most = Math.min(readCount(exchange.target, "max-uploads", listUploadsMax), listUploadsMax);
   const asked = {
     prefix: value("prefix"),
     delimiter: value("delimiter"),

@@ -1,10 +1,10 @@
 /** GetObject and HeadObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
-import { partNumberMax } from "../limits.ts";
 import { isGranted } from "./access.ts";
 import { checksumHeaders } from "./checksum.ts";
 import { type ByteRange, judgeRead, readRange } from "./conditions.ts";
 import { S3Error } from "./errors.ts";
 import type { Exchange, Reply, S3Bucket } from "./exchange.ts";
+import { readPartNumber } from "./multipart.ts";
 import { type OpenObject, type PartRun, readData } from "./objectfile.ts";
 import { queryValue } from "./target.ts";
 
@@ -21,7 +21,7 @@ const overridable = [
 export async function readObject(exchange: Exchange, bucket: S3Bucket, key: string): Promise<Reply> {
   requireUnderstood(exchange.headers);
   const overrides = readOverrides(exchange);
-  const partNumber = readPartNumber(exchange);
+  const partNumber = readPart(exchange);
   const object = await openGranted(exchange, bucket, key);
   try {
     return answer(exchange, object, overrides, partNumber, exchange.store.pathOf(bucket.name, key));
@@ -82,16 +82,12 @@ function answer(
 }
 
 /** `?partNumber=` reads one part of an object that was put together from parts; any other object is its own part 1. */
-function readPartNumber(exchange: Exchange): number | undefined {
-  const text = queryValue(exchange.target.query, "partNumber");
-  if (text === undefined) return undefined;
+function readPart(exchange: Exchange): number | undefined {
+  if (queryValue(exchange.target.query, "partNumber") === undefined) return undefined;
   if (exchange.headers.has("range")) {
     throw new S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
   }
-  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > partNumberMax) {
-    throw new S3Error("InvalidArgument", `Part number must be an integer between 1 and ${partNumberMax}, inclusive`);
-  }
-  return Number(text);
+  return readPartNumber(exchange);
 }
 
 export function countOf(parts: readonly PartRun[]): number {

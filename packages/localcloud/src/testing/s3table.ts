@@ -163,6 +163,14 @@ const get = (headers: Record<string, string>, query: Record<string, string> = {}
 });
 
 const reads: Row[] = [
+  ...["0", "10001", "x", "1.5"].map(
+    (partNumber): Row => ({
+      name: `the part ${partNumber}`,
+      call: get({}, { partNumber }),
+      status: 400,
+      code: "InvalidArgument",
+    }),
+  ),
   { name: "the whole", call: get({}), status: 200, body: digits, etag: etagOf(digits) },
   ...(
     [
