@@ -2,6 +2,7 @@
  * What the run knows of its tasks while it goes on, from the answers that pass the recorder: enough to keep workers busy and
  * to have something to cancel, to replay and to send late. Nothing is judged by it; the checker reads the history itself.
  */
+import { numberOfToken } from "../check/world.ts";
 import type { Recorded } from "../record/recorder.ts";
 import { datasetDag } from "./plan.ts";
 
@@ -74,7 +75,7 @@ export class Ledger {
     for (const [index, told] of (
       JSON.parse(answer) as Items<{ accepted: boolean; task_state?: string }>
     ).items.entries()) {
-      const leaseNo = leaseNoOf(items[index]?.lease_token ?? "");
+      const leaseNo = numberOfToken(items[index]?.lease_token ?? "");
       const task = this.#taskOfLease.get(leaseNo);
       if (task === undefined || !told.accepted) continue;
       this.#taskOfLease.delete(leaseNo);
@@ -113,9 +114,4 @@ export class Ledger {
 function keep(list: string[], id: string): void {
   list.push(id);
   if (list.length > 2 * keptMax) list.splice(0, list.length - keptMax);
-}
-
-function leaseNoOf(token: string): number {
-  const bytes = Buffer.from(token, "base64url");
-  return bytes.length === 40 ? Number(bytes.readBigInt64BE(8)) : 0;
 }
