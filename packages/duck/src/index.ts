@@ -2,13 +2,25 @@
 export { type DuckLimits, duckLimits, sqlBytesMax } from "./limits.ts";
 export { DuckRunner, type DuckRunnerOptions } from "./runner.ts";
 export type {
+  DuckBadRows,
   DuckColumn,
   DuckColumnStats,
+  DuckCompression,
+  DuckCsv,
+  DuckDialect,
   DuckFile,
   DuckFormat,
+  DuckInference,
   DuckInput,
   DuckOutput,
+  DuckOutputResult,
+  DuckOutputsRun,
+  DuckParams,
+  DuckParquetOutput,
   DuckProgress,
   DuckResult,
   DuckRun,
+  DuckScalar,
+  DuckSingleRun,
+  DuckWrittenColumn,
 } from "./types.ts";

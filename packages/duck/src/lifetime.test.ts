@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { silentLog } from "@trace/kit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DuckRunner } from "./index.ts";
-import type { DuckRun } from "./types.ts";
+import type { DuckSingleRun } from "./types.ts";
 
 const mib = 1024 * 1024;
 const endless = "WITH RECURSIVE r AS (SELECT 1 a UNION ALL SELECT a + 1 FROM r) SELECT count(*) FROM r";
@@ -23,7 +23,7 @@ let root: string;
 let work: string;
 let runner: DuckRunner;
 
-function run(sql: string, more: Partial<DuckRun> = {}) {
+function run(sql: string, more: Partial<DuckSingleRun> = {}) {
   return runner.run({ inputs: [], sql, output: { kind: "rows", rowsMax: 10, bytesMax: 1_000 }, ...more });
 }
 

@@ -51,6 +51,7 @@ export function checkLimits(limits: DuckLimits): void {
 
 /** Resolves symbolic links, so that what was checked is what the child may open. */
 export async function prepare(run: DuckRun): Promise<Extract<Request, { kind: "run" }>> {
+  if (run.outputs !== undefined) throw invalid("Several outputs are not written yet.", "Run them one by one.");
   checkSql(run.sql);
   checkNames(run.inputs);
   const inputs: DuckInput[] = [];

@@ -278,7 +278,7 @@ function gather(into: Gathered, reply: Reply, bytes: number, run: DuckRun): bool
       into.columns = reply.columns;
       return false;
     case "rows": {
-      if (run.output.kind !== "rows") throw crashed("by answering out of form");
+      if (run.output?.kind !== "rows") throw crashed("by answering out of form");
       for (const row of reply.rows) into.rows.push(row);
       into.rowsBytes += bytes;
       // Commas and brackets between rows are not counted by the child; two bytes a row and a little cover them.
