@@ -1,6 +1,8 @@
 export * from "./aws/eventbridge.ts";
 export * from "./aws/s3.ts";
+export type { AwsCredentials } from "./aws/sigv4.ts";
 export * from "./aws/sqs.ts";
+export * from "./aws/sts.ts";
 export * from "./backoff.ts";
 export * from "./clock.ts";
 export * from "./config.ts";

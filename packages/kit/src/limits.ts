@@ -64,3 +64,13 @@ export const streamConnectionsMax = 256;
 export const knownTokenMs = 2_000;
 /** Tokens remembered; beyond it all are forgotten and looked up anew. */
 export const knownTokensMax = 1_000;
+/** A call of STS gives up after this, milliseconds. */
+export const stsCallMs = 10_000;
+/** Largest answer of STS that is read, bytes; a session token may have 4,096 characters at AWS. */
+export const stsAnswerBytesMax = 64 * 1024;
+/** Waits before a call of STS is made again, milliseconds. */
+export const stsRetry = { baseMs: 200, maxMs: 2_000 } as const;
+/** A service whose clock is further from ours than this takes no signature of ours, milliseconds (AWS: 5 minutes for most). */
+export const stsSkewMsMax = 4 * 60_000;
+/** Longest session policy, characters (STS). */
+export const sessionPolicyCharsMax = 2_048;

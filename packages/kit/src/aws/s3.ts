@@ -2,7 +2,6 @@
  * S3 for services: the few calls Trace makes, with errors mapped to the catalogue. The endpoint comes from the standard
  * variables (AWS_ENDPOINT_URL_S3, region, credentials); against the embedded stack only these differ.
  */
-import { createHash, createHmac } from "node:crypto";
 import type { Readable } from "node:stream";
 import {
   DeleteObjectCommand,
@@ -15,12 +14,14 @@ import {
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { presignedSecondsMax, TraceError } from "@trace/contracts";
 import type { Service } from "../service.ts";
+import { type AwsCredentials, amzTime, encodePart, scopeOf, signature } from "./sigv4.ts";
 
 export interface S3Options {
   /** Undefined: AWS itself. */
   readonly endpoint?: string | undefined;
   readonly region: string;
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Of a role, or of a session (`TokenService.assumeRole`): one store per set of keys. */
+  readonly credentials: AwsCredentials;
   readonly triesMax?: number;
 }
 
@@ -130,7 +131,7 @@ export class ObjectStore implements Service {
     this.#options = options;
     this.#client = new S3Client({
       region: options.region,
-      credentials: options.credentials,
+      credentials: sdkCredentials(options.credentials),
       maxAttempts: options.triesMax ?? 3,
       // Checksums are ours (SHA-256 of every file, known before the upload); the SDK's own would only double the work.
       requestChecksumCalculation: "WHEN_REQUIRED",
@@ -250,28 +251,24 @@ export class ObjectStore implements Service {
   presignGet(bucket: string, key: string, seconds: number, nowMs: number): string {
     const { region, credentials } = this.#options;
     const endpoint = this.#options.endpoint ?? `https://s3.${region}.amazonaws.com`;
-    const time = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, "");
-    const scope = `${time.slice(0, 8)}/${region}/s3/aws4_request`;
+    const scope = { region, service: "s3", time: amzTime(nowMs) };
     const path = `/${encodePart(bucket)}/${key.split("/").map(encodePart).join("/")}`;
     const query = [
       ["X-Amz-Algorithm", "AWS4-HMAC-SHA256"],
-      ["X-Amz-Credential", `${credentials.accessKeyId}/${scope}`],
-      ["X-Amz-Date", time],
+      ["X-Amz-Credential", `${credentials.accessKeyId}/${scopeOf(scope)}`],
+      ["X-Amz-Date", scope.time],
       ["X-Amz-Expires", String(Math.min(seconds, presignedSecondsMax))],
+      ...(credentials.sessionToken === undefined ? [] : [["X-Amz-Security-Token", credentials.sessionToken]]),
       ["X-Amz-SignedHeaders", "host"],
     ]
       .map(([name, value]) => `${encodePart(name ?? "")}=${encodePart(value ?? "")}`)
       .join("&");
     const canonical = `GET\n${path}\n${query}\nhost:${new URL(endpoint).host}\n\nhost\nUNSIGNED-PAYLOAD`;
-    const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${createHash("sha256").update(canonical).digest("hex")}`;
-    const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
-    const dateKey = hmac(`AWS4${credentials.secretAccessKey}`, time.slice(0, 8));
-    const signature = hmac(hmac(hmac(hmac(dateKey, region), "s3"), "aws4_request"), toSign).toString("hex");
-    return `${endpoint.replace(/\/$/, "")}${path}?${query}&X-Amz-Signature=${signature}`;
+    const signed = signature(credentials.secretAccessKey, scope, canonical);
+    return `${endpoint.replace(/\/$/, "")}${path}?${query}&X-Amz-Signature=${signed}`;
   }
 }
 
-/** RFC 3986: everything but unreserved characters is escaped. */
-function encodePart(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+function sdkCredentials({ accessKeyId, secretAccessKey, sessionToken }: AwsCredentials) {
+  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
 }
