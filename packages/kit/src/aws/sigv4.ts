@@ -1,0 +1,46 @@
+/**
+ * The few lines of Signature Version 4 that Trace signs with itself: links to objects and calls of STS, which are not worth
+ * another client library. https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+ */
+import { createHash, createHmac } from "node:crypto";
+
+export interface AwsCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Of a session: goes with every call that its key signs. */
+  readonly sessionToken?: string | undefined;
+}
+
+/** Where and when a signature is good. */
+export interface SigningScope {
+  readonly region: string;
+  readonly service: string;
+  /** `20260131T120000Z` */
+  readonly time: string;
+}
+
+export function amzTime(nowMs: number): string {
+  return new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, "");
+}
+
+export function scopeOf({ region, service, time }: SigningScope): string {
+  return `${time.slice(0, 8)}/${region}/${service}/aws4_request`;
+}
+
+export function sha256Hex(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Of a canonical request, in lower-case hex. */
+export function signature(secretAccessKey: string, scope: SigningScope, canonicalRequest: string): string {
+  const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
+  const key = scopeOf(scope).split("/").reduce<string | Buffer>(hmac, `AWS4${secretAccessKey}`);
+  return hmac(key, `AWS4-HMAC-SHA256\n${scope.time}\n${scopeOf(scope)}\n${sha256Hex(canonicalRequest)}`).toString(
+    "hex",
+  );
+}
+
+/** RFC 3986: everything but unreserved characters is escaped. */
+export function encodePart(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}
