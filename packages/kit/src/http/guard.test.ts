@@ -133,6 +133,39 @@ describe("the good path", () => {
   });
 });
 
+describe("what the caller makes sense of itself", () => {
+  test("a status that it names comes as a reply without a body, and closes its connection", async () => {
+    const closed = Promise.withResolvers<void>();
+    const host = await serve((_, response) => {
+      response.on("close", () => closed.resolve());
+      response.writeHead(429, { "retry-after": "7" }).write("internal words");
+    });
+    const reply = await guardedGet({ ...local(host), statuses: [304, 429] });
+    expect([reply.status, reply.headers["retry-after"]]).toEqual([429, "7"]);
+    await closed.promise;
+    for await (const _ of reply.body) throw new Error("a body");
+    expect((await failure({ ...local(host), statuses: [304] })).code).toBe("TR-5309");
+  });
+
+  test("an encoding that it names is passed on as it comes, and no other", async () => {
+    const host = await serve((_, response) => response.writeHead(200, { "content-encoding": "GZip" }).end("as sent"));
+    expect(await text({ ...local(host), encodings: ["gzip"] })).toBe("as sent");
+    expect((await failure({ ...local(host), encodings: ["zstd"] })).code).toBe("TR-5313");
+  });
+
+  test("headers for each hop go to another origin, those of the caller do not", async () => {
+    const seen: unknown[] = [];
+    const second = await serve(({ headers }, response) => {
+      seen.push([headers.range, headers.authorization]);
+      response.end("there");
+    });
+    const first = await serve((_, response) => response.writeHead(302, { location: `http://${second}/` }).end());
+    const both = { headers: { authorization: "token" }, headersOnEachHop: { Range: "bytes=1-" } };
+    expect(await text({ ...local(first), allowHostPorts: [first, second], ...both })).toBe("there");
+    expect(seen).toEqual([["bytes=1-", undefined]]);
+  });
+});
+
 describe("without an exception", () => {
   test("a local server is never reached, by address or by name", async () => {
     let requests = 0;

@@ -43,6 +43,12 @@ export interface GuardedRequest {
   readonly signal?: AbortSignal;
   /** Sent to the origin of `url` only: a redirect to another origin does not get them. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Sent wherever a redirect leads, and so never a secret: which part is wanted, and of which version. */
+  readonly headersOnEachHop?: Readonly<Record<string, string>>;
+  /** Statuses beside 2xx that the caller makes sense of itself. Their bodies are left unread: there is none in the reply. */
+  readonly statuses?: readonly number[];
+  /** Encodings of content that the caller takes as they come, such as `gzip`. Nothing is decoded here. */
+  readonly encodings?: readonly string[];
   /** In place of the system's resolver, for tests. */
   readonly lookup?: Resolve;
   readonly onProgress?: (bytes: number, bytesExpected: number | undefined) => void;
@@ -60,7 +66,7 @@ export interface GuardedReply {
 const resolveBySystem: Resolve = (host) => systemLookup(host, { all: true });
 
 /**
- * GETs a URL of the public internet. Answers with the first reply of a 2xx status.
+ * GETs a URL of the public internet. Answers with the first reply of a 2xx status, or of one that the caller names.
  *
  * Throws TraceError: TR-5300 to TR-5304 for a URL or address that is refused, TR-5305 to TR-5307 and TR-5309 (retryable)
  * for names, connections, slowness and failing servers, TR-5308 and TR-5310 to TR-5314 (terminal) for replies that will
@@ -74,7 +80,8 @@ export async function guardedGet(guarded: GuardedRequest): Promise<GuardedReply>
     const origin = target.url.origin;
     for (let hop = 0; ; hop++) {
       deadline.host = target.host;
-      const headers = target.url.origin === origin ? guarded.headers : undefined;
+      const ownHeaders = target.url.origin === origin ? guarded.headers : undefined;
+      const headers = { ...ownHeaders, ...guarded.headersOnEachHop };
       const exchange = await open(target, guarded, headers, deadline);
       const next = await redirectOf(exchange, target, guarded);
       if (next === undefined) return await reply(exchange, target, guarded, deadline);
@@ -131,7 +138,7 @@ interface Exchange {
 async function open(
   target: CheckedUrl,
   guarded: GuardedRequest,
-  headers: Readonly<Record<string, string>> | undefined,
+  headers: Readonly<Record<string, string>>,
   deadline: Deadline,
 ): Promise<Exchange> {
   const context: ErrorContext = {
@@ -176,8 +183,8 @@ async function open(
   }
 }
 
-function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** Connects to addresses that were checked, and checks the socket once more. */
@@ -238,27 +245,34 @@ async function reply(
   deadline: Deadline,
 ): Promise<GuardedReply> {
   const { statusCode, headers } = exchange.response;
+  const finalUrl = target.url.href;
+  if (!isSuccess(statusCode) && guarded.statuses?.includes(statusCode) === true) {
+    deadline.clear();
+    await exchange.close();
+    return { status: statusCode, headers, finalUrl, body: noBody() };
+  }
   const refusal = refusalOf(exchange, target, guarded);
   if (refusal !== undefined) {
     await exchange.close();
     throw refusal;
   }
-  return {
-    status: statusCode,
-    headers,
-    finalUrl: target.url.href,
-    body: boundedBody(exchange, target, guarded, deadline),
-  };
+  return { status: statusCode, headers, finalUrl, body: boundedBody(exchange, target, guarded, deadline) };
 }
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+async function* noBody(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** Why a reply is not worth reading. Its body is not looked at: it could be the page of an internal service. */
 function refusalOf(exchange: Exchange, target: CheckedUrl, guarded: GuardedRequest): TraceError | undefined {
   const { statusCode, headers } = exchange.response;
-  if (statusCode < 200 || statusCode > 299) return statusError(target.host, statusCode);
+  if (!isSuccess(statusCode)) return statusError(target.host, statusCode);
   const encoding = String(headers["content-encoding"] ?? "identity")
     .trim()
     .toLowerCase();
-  if (encoding !== "identity" && encoding !== "") {
+  if (encoding !== "identity" && encoding !== "" && guarded.encodings?.includes(encoding) !== true) {
     return new TraceError("TR-5313", {
       detail: `${target.host} sends its reply encoded, although it was asked not to.`,
       where: target.host,
