@@ -164,7 +164,11 @@ async function addJobRows(
     ),
   });
   const inputs = dag.jobs.flatMap((job) =>
-    job.inputs.map((input, position) => ({ job_id: jobIds.get(job.name), dataset_id: datasets.get(input), position })),
+    job.inputs.map((input, position) => ({
+      job_id: jobIds.get(job.name),
+      dataset_id: datasets.get(input.dataset),
+      position,
+    })),
   );
   await tx.query(addJobInputs, { dag_version_id: versionId, inputs: JSON.stringify(inputs) });
   const outputs = dag.jobs.flatMap((job) =>
@@ -186,7 +190,9 @@ async function claimDatasets(
   jobIds: ReadonlyMap<string, number>,
 ): Promise<Map<string, number>> {
   const writers = new Map(dag.jobs.flatMap((job) => job.outputs.map((output) => [output.dataset, job.name] as const)));
-  const names = [...new Set([...writers.keys(), ...dag.jobs.flatMap((job) => job.inputs)])].sort();
+  const names = [
+    ...new Set([...writers.keys(), ...dag.jobs.flatMap((job) => job.inputs.map((input) => input.dataset))]),
+  ].sort();
   const found = new Map((await tx.query(findDatasets, { org_id: orgId, names })).map((row) => [row.name, row]));
   const errors = [
     ...[...writers].flatMap(([dataset]) => foreignWriter(found.get(dataset), dag.dag)),
@@ -240,7 +246,7 @@ function foreignWriter(row: FindDatasetsRow | undefined, dag: string): TraceErro
 }
 
 function missingInput(dag: DagDefinition, name: string): TraceError {
-  const reader = dag.jobs.find((job) => job.inputs.includes(name));
+  const reader = dag.jobs.find((job) => job.inputs.some((input) => input.dataset === name));
   return new TraceError("TR-4010", {
     detail: `input '${name}' is written by no job of this DAG and is no dataset of this installation`,
     where: `jobs.${reader?.name}.inputs`,

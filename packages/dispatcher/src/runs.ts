@@ -94,7 +94,7 @@ export class Runs {
 /** Jobs that read nothing another job of the DAG writes. */
 export function roots(dag: DagDefinition): string[] {
   const written = new Set(dag.jobs.flatMap((job) => job.outputs.map((output) => output.dataset)));
-  return dag.jobs.filter((job) => !job.inputs.some((input) => written.has(input))).map((job) => job.name);
+  return dag.jobs.filter((job) => !job.inputs.some((input) => written.has(input.dataset))).map((job) => job.name);
 }
 
 /** For each job, the jobs of the DAG whose outputs reach it, at any distance. */
@@ -103,7 +103,7 @@ export function ancestorsOf(dag: DagDefinition): Map<string, Set<string>> {
   const direct = new Map(
     dag.jobs.map((job) => [
       job.name,
-      job.inputs.map((input) => writer.get(input)).filter((name) => name !== undefined),
+      job.inputs.map((input) => writer.get(input.dataset)).filter((name) => name !== undefined),
     ]),
   );
   const all = new Map<string, Set<string>>();

@@ -113,7 +113,7 @@ async function jobsBefore(client: UserClient, dag: string): Promise<readonly Job
 }
 
 function writes(job: JobDefinition): string {
-  const from = job.inputs.length === 0 ? "" : ` from ${job.inputs.join(", ")}`;
+  const from = job.inputs.length === 0 ? "" : ` from ${job.inputs.map((input) => input.dataset).join(", ")}`;
   const to = job.outputs.length === 0 ? "" : ` to ${job.outputs.map((output) => output.dataset).join(", ")}`;
   return `${job.operator}${from}${to}`;
 }

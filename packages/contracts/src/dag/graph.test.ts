@@ -8,8 +8,9 @@ import { cyclesOf, edgesOf, jobOrder } from "./graph.ts";
 const sql = (name: string, inputs: string[], output: string): DagDefinition["jobs"][number] => ({
   name,
   operator: "sql",
-  inputs,
-  outputs: [{ dataset: output, strategy: "replace" }],
+  inputs: inputs.map((dataset) => ({ dataset, read: "all" })),
+  outputs: [{ dataset: output, strategy: "replace", version: 1 }],
+  execution: "whole",
   retries: 2,
   timeout_ms: 1_000,
   config: { sql: "x" },
@@ -46,7 +47,7 @@ describe("the order of jobs", () => {
         const order = jobOrder({ jobs });
         expect([...order].sort()).toEqual(jobs.map((job) => job.name).sort());
         for (const job of jobs) {
-          for (const input of job.inputs.filter((name) => name !== "x")) {
+          for (const input of job.inputs.map(({ dataset }) => dataset).filter((name) => name !== "x")) {
             expect(order.indexOf(input.replace("d", "j"))).toBeLessThan(order.indexOf(job.name));
           }
         }

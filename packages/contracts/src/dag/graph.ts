@@ -92,17 +92,34 @@ function fromFirstJob(cycle: GraphEdge[]): GraphEdge[] {
   return [...cycle.slice(start), ...cycle.slice(0, start)];
 }
 
+function namesOf(job: {
+  readonly name: string;
+  readonly inputs: readonly { readonly dataset: string }[];
+  readonly outputs: readonly { readonly dataset: string }[];
+}): GraphJob {
+  return {
+    name: job.name,
+    inputs: job.inputs.map((input) => input.dataset),
+    outputs: job.outputs.map((output) => output.dataset),
+  };
+}
+
 /** What is wrong with the graph of a definition, one sentence each; empty when nothing is. */
 export function dagGraphFaults(
-  jobs: readonly { name: string; inputs: readonly string[]; outputs: readonly { dataset: string }[] }[],
+  jobs: readonly {
+    name: string;
+    inputs: readonly { dataset: string }[];
+    outputs: readonly { dataset: string }[];
+  }[],
 ): string[] {
-  const plain = jobs.map((job) => ({ ...job, outputs: job.outputs.map((output) => output.dataset) }));
+  const plain = jobs.map(namesOf);
   const name = (index: number): string => plain[index]?.name ?? "";
   const faults: string[] = [];
   const names = new Set<string>();
   for (const job of plain) {
     if (names.has(job.name)) faults.push(`two jobs are named '${job.name}'`);
     names.add(job.name);
+    if (new Set(job.outputs).size < job.outputs.length) faults.push(`job '${job.name}' names an output twice`);
     if (new Set(job.inputs).size < job.inputs.length) faults.push(`job '${job.name}' names an input twice`);
     const own = job.inputs.find((input) => job.outputs.includes(input));
     if (own !== undefined) faults.push(`job '${job.name}' reads its own output '${own}'`);
@@ -132,11 +149,11 @@ export function cyclePath(
 export function jobOrder(dag: {
   readonly jobs: readonly {
     readonly name: string;
-    readonly inputs: readonly string[];
+    readonly inputs: readonly { readonly dataset: string }[];
     readonly outputs: readonly { readonly dataset: string }[];
   }[];
 }): string[] {
-  const jobs = dag.jobs.map((job) => ({ ...job, outputs: job.outputs.map((output) => output.dataset) }));
+  const jobs = dag.jobs.map(namesOf);
   const edges = edgesOf(jobs);
   const missing = edges.map((waitsFor) => waitsFor.length);
   const readers = jobs.map((): number[] => []);

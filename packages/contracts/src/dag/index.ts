@@ -9,3 +9,5 @@ export { jobOrder } from "./graph.ts";
 export * from "./limits.ts";
 export type { DagParseResult } from "./parse.ts";
 export { parseDag } from "./parse.ts";
+export type { PartitionInterval, PartitionRange, PartitionSpec } from "./partitions.ts";
+export { partitionBounds, partitionIntervals, partitionKeys } from "./partitions.ts";

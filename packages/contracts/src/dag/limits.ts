@@ -36,3 +36,13 @@ export const sourceColumnsMax = 1_000;
 export const columnNameCharsMax = 255;
 export const columnTypeCharsMax = 128;
 export const csvNullTextCharsMax = 100;
+/** Lines before the header that a CSV file may hold. */
+export const csvSkipLinesMax = 1_000_000;
+/** Partitions that a job names itself, by keys or by a range. */
+export const jobPartitionsMax = 10_000;
+/** Names in the `where` of one input, and values of one name. */
+export const inputWhereNamesMax = 20;
+export const inputWhereValuesMax = 1_000;
+export const inputWhereTextCharsMax = 1_024;
+/** Versions of an output: each is a generation of its dataset. */
+export const outputVersionMax = 1_000_000;

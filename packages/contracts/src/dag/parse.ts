@@ -87,10 +87,12 @@ function toJob(name: string, value: unknown): JobDefinition {
   const shared = {
     name,
     ...(form.description === undefined ? {} : { description: form.description }),
-    inputs: form.inputs ?? [],
-    outputs: (form.outputs ?? []).map((output) =>
-      typeof output === "string" ? { dataset: output, strategy: "replace" as const } : output,
-    ),
+    inputs: (form.inputs ?? []).map((dataset) => ({ dataset, read: "all" as const })),
+    outputs: (form.outputs ?? []).map((output) => ({
+      ...(typeof output === "string" ? { dataset: output, strategy: "replace" as const } : output),
+      version: 1,
+    })),
+    execution: "whole" as const,
     retries: form.retries ?? jobRetriesDefault,
     timeout_ms: duration_ms(form.timeout ?? "") ?? jobTimeoutMsDefault,
     ...(form.max_concurrency === undefined ? {} : { max_concurrency: form.max_concurrency }),
@@ -99,7 +101,11 @@ function toJob(name: string, value: unknown): JobDefinition {
     return { ...shared, operator: "noop", config: { duration_ms: duration_ms(form.duration ?? "") ?? 0 } };
   }
   if (form.operator === "sql") return { ...shared, operator: "sql", config: { sql: form.sql.trim() } };
-  const config = { source: toSource(form.source), ...(form.sql === undefined ? {} : { sql: form.sql.trim() }) };
+  const config = {
+    source: toSource(form.source),
+    ...(form.sql === undefined ? {} : { sql: form.sql.trim() }),
+    on_bad_row: "fail" as const,
+  };
   return { ...shared, operator: "ingest", config };
 }
 
@@ -108,6 +114,7 @@ function toSource(form: Extract<JobForm, { operator: "ingest" }>["source"]): Ing
   const format = sourceFormats.find((known) => known === told) ?? "json";
   const parts = {
     format,
+    compression: "auto" as const,
     ...(form.csv === undefined ? {} : { csv: toCsv(form.csv) }),
     ...(form.columns === undefined ? {} : { columns: form.columns }),
   };

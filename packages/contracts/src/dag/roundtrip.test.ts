@@ -36,6 +36,7 @@ const source: fc.Arbitrary<IngestSource> = fc
   .map(({ url, format, path, csv, columns }) => {
     const parts = {
       format,
+      compression: "auto" as const,
       ...(csv === undefined || format !== "csv" ? {} : { csv }),
       ...(columns === undefined ? {} : { columns: Object.fromEntries(Object.entries(columns)) }),
     };
@@ -68,23 +69,25 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
   .map(({ dag, description, jobs }) => {
     const known = ["outside_one", "outside_two"];
     const definitions = jobs.map((job, index): JobDefinition => {
-      const inputs = [...new Set(job.inputs.map((pick) => known[pick % known.length] ?? ""))];
-      const output = { dataset: `made_${index}_${job.name}`, strategy: "replace" as const };
+      const picked = new Set(job.inputs.map((pick) => known[pick % known.length] ?? ""));
+      const inputs = [...picked].map((dataset) => ({ dataset, read: "all" as const }));
+      const output = { dataset: `made_${index}_${job.name}`, strategy: "replace" as const, version: 1 };
       const shared = {
         name: job.name,
         ...(job.description === undefined ? {} : { description: job.description }),
         retries: job.retries,
         timeout_ms: job.timeout_ms,
+        execution: "whole" as const,
       };
       if (job.operator === "noop") {
         return { ...shared, operator: "noop", inputs, outputs: [], config: { duration_ms: job.duration_ms } };
       }
       known.push(output.dataset);
       if (job.operator === "sql") {
-        const some = inputs.length === 0 ? ["outside_one"] : inputs;
+        const some = inputs.length === 0 ? [{ dataset: "outside_one", read: "all" as const }] : inputs;
         return { ...shared, operator: "sql", inputs: some, outputs: [output], config: { sql: job.sql } };
       }
-      const config = { source: job.source, ...(job.withSql ? { sql: job.sql } : {}) };
+      const config = { source: job.source, ...(job.withSql ? { sql: job.sql } : {}), on_bad_row: "fail" as const };
       return { ...shared, operator: "ingest", inputs: [], outputs: [output], config };
     });
     return { dag, ...(description === undefined ? {} : { description }), jobs: definitions };

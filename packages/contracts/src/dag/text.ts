@@ -2,6 +2,16 @@
 
 export const sourceFormats = ["csv", "json", "geojson", "parquet"] as const;
 export type SourceFormat = (typeof sourceFormats)[number];
+/** How a source is packed; `auto` looks at its first bytes. */
+export const sourceCompressions = ["auto", "none", "gzip", "zstd"] as const;
+/** What becomes of a CSV row that has fewer or more values than the header has names. */
+export const raggedRules = ["fail", "pad"] as const;
+/** What becomes of a row that cannot be read as its columns ask. */
+export const badRowRules = ["fail", "set_aside"] as const;
+export const outputStrategies = ["replace", "append"] as const;
+export const inputReads = ["all", "new"] as const;
+/** Whether a job has one task for all it reads, or one for each partition of it that changed. */
+export const executions = ["whole", "per_partition"] as const;
 
 /**
  * True for text that Postgres' jsonb takes: no NUL and no half of a surrogate pair (both have escapes in YAML, so a

@@ -19,6 +19,7 @@ export function noopJob(parts: { durationMs?: number; timeoutMs?: number } = {})
     operator: "noop",
     inputs: [],
     outputs: [],
+    execution: "whole",
     retries: 2,
     timeout_ms: parts.timeoutMs ?? 600_000,
     config: { duration_ms: parts.durationMs ?? 0 },

@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ClaimedTask, Progress, ResolvedDataset } from "@trace/contracts";
+import type { ClaimedTask, IngestSourceInput, Progress, ResolvedDataset } from "@trace/contracts";
+import { jobDefinitionSchema } from "@trace/contracts";
 import { guardedGet } from "@trace/kit";
 import type { OperatorContext, OperatorServices } from "../operators/operator.ts";
 import { systemTimers } from "../timers.ts";
@@ -71,16 +72,13 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
 
 const common = { inputs: [], retries: 0, timeout_ms: 60_000 };
 
-export function ingestJob(
-  source: Extract<ClaimedTask["job"], { operator: "ingest" }>["config"]["source"],
-  sql?: string,
-): ClaimedTask["job"] {
+export function ingestJob(source: IngestSourceInput, sql?: string): ClaimedTask["job"] {
   const config = sql === undefined ? { source } : { source, sql };
-  const outputs = [{ dataset: "quakes", strategy: "replace" as const }];
-  return { ...common, name: "load", operator: "ingest", outputs, config };
+  const outputs = [{ dataset: "quakes", strategy: "replace" }];
+  return jobDefinitionSchema.parse({ ...common, name: "load", operator: "ingest", outputs, config });
 }
 
 export function sqlJob(inputs: string[], sql: string): ClaimedTask["job"] {
-  const outputs = [{ dataset: "summary", strategy: "replace" as const }];
-  return { ...common, name: "summarise", operator: "sql", inputs, outputs, config: { sql } };
+  const outputs = [{ dataset: "summary", strategy: "replace" }];
+  return jobDefinitionSchema.parse({ ...common, name: "summarise", operator: "sql", inputs, outputs, config: { sql } });
 }
