@@ -1,5 +1,7 @@
 export * from "./aws/eventbridge.ts";
 export * from "./aws/s3.ts";
+export type { ListedObject, ListedUpload, ListOptions } from "./aws/s3many.ts";
+export * from "./aws/s3parts.ts";
 export type { AwsCredentials } from "./aws/sigv4.ts";
 export * from "./aws/sqs.ts";
 export * from "./aws/sts.ts";
@@ -12,6 +14,7 @@ export * from "./http/ops.ts";
 export * from "./http/server.ts";
 export type { StreamBounds, StreamContext } from "./http/stream.ts";
 export * from "./id.ts";
+export { deleteKeysMax } from "./limits.ts";
 export * from "./log.ts";
 export { prettyLine } from "./logpretty.ts";
 export * from "./loop.ts";

@@ -9,11 +9,12 @@ import {
   HeadObjectCommand,
   PutObjectCommand,
   S3Client,
-  S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { presignedSecondsMax, TraceError } from "@trace/contracts";
 import type { Service } from "../service.ts";
+import { base64Of, failure, hexOf, statusOf } from "./s3failure.ts";
+import { ObjectUpload, type UploadOptions } from "./s3parts.ts";
 import { type AwsCredentials, amzTime, encodePart, scopeOf, signature } from "./sigv4.ts";
 
 export interface S3Options {
@@ -28,7 +29,7 @@ export interface S3Options {
 export interface ObjectHead {
   readonly bytes: number;
   readonly etag: string;
-  /** Lower-case hex, when the object was stored with one. */
+  /** Lower-case hex, when the object was stored with one; of its parts (`sha256OfParts`) where it came in parts. */
   readonly sha256: string | undefined;
 }
 
@@ -50,43 +51,6 @@ export interface PutOptions {
   /** `If-None-Match: *`: refuse when the key exists. Always on in the datasets bucket. */
   readonly ifAbsent: boolean;
   readonly signal?: AbortSignal;
-}
-
-function statusOf(error: unknown): number | undefined {
-  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-}
-
-function failure(error: unknown, operation: string, bucket: string, key: string): Error {
-  const status = statusOf(error);
-  const name = error instanceof Error ? error.name : "Error";
-  const where = `${operation} s3://${bucket}/${key}`;
-  const detail = error instanceof Error ? error.message : String(error);
-  if (name === "InsufficientStorage" || status === 507) {
-    return new TraceError("TR-4007", {
-      detail: `the object store has no room left for s3://${bucket}/${key}`,
-      where,
-      why: detail,
-      fix: "free space on the disk under the state folder ('trace doctor' names it); the task is tried again by itself",
-      cause: error,
-    });
-  }
-  // A clock that was set wrong is no lack of rights. The client has learnt the store's time from this answer, so the same
-  // call is in time when it is made again.
-  if (status === 403 && name !== "RequestTimeTooSkewed") {
-    return new TraceError("TR-4008", {
-      detail: `the object store refused ${operation} of s3://${bucket}/${key}`,
-      where,
-      why: `${name}: ${detail}`,
-      fix: "check the role's access key and its grants; 'trace doctor' tries them",
-      cause: error,
-    });
-  }
-  return new TraceError("TR-4006", {
-    detail: `the object store did not carry out ${operation} of s3://${bucket}/${key}: ${name}: ${detail}`,
-    where,
-    fix: "it is tried again by itself; 'trace doctor' tells whether the store answers",
-    cause: error,
-  });
 }
 
 function tooLarge(bucket: string, key: string, how: string, bytesMax: number): TraceError {
@@ -117,10 +81,6 @@ async function readBody(
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, bytes);
-}
-
-function sha256Hex(base64: string | undefined): string | undefined {
-  return base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("hex");
 }
 
 export class ObjectStore implements Service {
@@ -160,7 +120,7 @@ export class ObjectStore implements Service {
           Body: options.body as Uint8Array,
           ContentLength: options.bytes,
           ContentType: options.contentType ?? "application/octet-stream",
-          ChecksumSHA256: Buffer.from(options.sha256, "hex").toString("base64"),
+          ChecksumSHA256: base64Of(options.sha256),
           ...(options.ifAbsent ? { IfNoneMatch: "*" } : {}),
         }),
         options.signal === undefined ? {} : { abortSignal: options.signal },
@@ -173,13 +133,18 @@ export class ObjectStore implements Service {
     }
   }
 
+  /** Begins an object that is sent in parts, each of 5 MiB at least but the last. */
+  startUpload(options: UploadOptions): Promise<ObjectUpload> {
+    return ObjectUpload.start(this.#client, options);
+  }
+
   /** Undefined when there is no such object. */
   async head(bucket: string, key: string): Promise<ObjectHead | undefined> {
     try {
       const head = await this.#client.send(
         new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: "ENABLED" }),
       );
-      return { bytes: head.ContentLength ?? 0, etag: head.ETag ?? "", sha256: sha256Hex(head.ChecksumSHA256) };
+      return { bytes: head.ContentLength ?? 0, etag: head.ETag ?? "", sha256: hexOf(head.ChecksumSHA256) };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw failure(error, "HeadObject", bucket, key);
