@@ -24,9 +24,11 @@ export function isValues(value: unknown): value is Values {
 export class Findings {
   readonly problems: Problem[] = [];
   readonly #place: (path: Path) => Place;
+  readonly #text: string;
 
-  constructor(place: (path: Path) => Place) {
+  constructor(place: (path: Path) => Place, text: string) {
     this.#place = place;
+    this.#text = text;
   }
 
   add(
@@ -36,6 +38,26 @@ export class Findings {
     parts: { message: string; suggestion?: string | undefined; severity?: "warning" },
   ): void {
     this.problems.push({ code, path, range: this.range(path, target), ...parts });
+  }
+
+  /** A problem of one word inside a value that may have many lines; `find` tells where the word is in the value as written. */
+  addInside(
+    code: ErrorCode,
+    path: Path,
+    find: (written: string) => Range | undefined,
+    parts: { message: string; suggestion?: string | undefined },
+  ): void {
+    const { value } = this.#place(path);
+    const inside = find(this.#text.slice(value[0], value[1]));
+    const range: Range =
+      inside === undefined ? this.range(path, "value") : [value[0] + inside[0], value[0] + inside[1]];
+    this.problems.push({ code, path, range, ...parts });
+  }
+
+  /** The key stands there with nothing after it, which YAML reads as null. */
+  isEmpty(path: Path): boolean {
+    const { value } = this.#place(path);
+    return value[1] <= value[0];
   }
 
   /** The key, or the value where it stands in one piece; a whole block is shown by its key. */
@@ -121,6 +143,8 @@ function report(
     if (issue.code === "unrecognized_keys") {
       for (const key of issue.keys)
         unknownKey(key, path, findings, inside.length === 0 ? rootKeys : keysAt(path), operator);
+    } else if (value === undefined && inside.length > 0) {
+      missingKey(path, rootPath, findings, operator);
     } else if (issue.code === "invalid_union") {
       const branch = issue.errors.find(
         (errors) => !errors.some((error) => error.path.length === 0 && error.code === "invalid_type"),
@@ -131,8 +155,6 @@ function report(
       findings.add("TR-2007", path, "key", {
         message: `the column name ${quoted(String(path.at(-1)))} is empty or too long`,
       });
-    } else if (value === undefined && inside.length > 0) {
-      missingKey(path, rootPath, findings, operator);
     } else {
       wrongValue(issue, path, value, findings);
     }
@@ -150,7 +172,8 @@ function keysAt(path: Path): string[] {
 function placeName(path: Path): string {
   return path
     .map((step, index) => {
-      const named = (index === 1 && path[0] === "jobs") || path[index - 1] === "columns";
+      const named =
+        (index === 1 && path[0] === "jobs") || (index > 2 && /^(columns|where)$/.test(String(path[index - 1])));
       return typeof step === "number" || named ? "*" : step;
     })
     .join(".");
@@ -170,9 +193,27 @@ function unknownKey(
     findings.add("TR-2008", at, "key", { message, suggestion: `remove '${key}', or change the operator` });
     return;
   }
+  const home = homeOf(key);
   const near = nearest(key, known);
-  const suggestion = near === undefined ? `known here: ${known.join(", ")}` : `did you mean '${near}'?`;
+  const suggestion =
+    home !== undefined
+      ? `'${key}' belongs in ${home}`
+      : near !== undefined
+        ? `did you mean '${near}'?`
+        : `known here: ${known.join(", ")}`;
   findings.add("TR-2004", at, "key", { message: `unknown key ${quoted(key)}`, suggestion });
+}
+
+/** The mapping that a key belongs in, for one that was written a level too high or too low. */
+function homeOf(key: string): string | undefined {
+  if (!/^[a-z_]+$/.test(key)) return undefined;
+  const place = Object.keys(expectations).find((known) => known.endsWith(`.${key}`) && !known.endsWith(`*.${key}`));
+  const item = Object.keys(expectations).find((known) => known.endsWith(`.*.${key}`));
+  const home = (item ?? place)?.slice(0, -key.length - 1);
+  if (home === undefined) return undefined;
+  if (home === "jobs.*") return "a job";
+  const list = /^jobs\.\*\.(inputs|outputs)\.\*$/.exec(home)?.[1];
+  return list === undefined ? `'${home.slice(home.lastIndexOf(".") + 1)}'` : `an item of '${list}'`;
 }
 
 function missingKey(path: Path, rootPath: Path, findings: Findings, operator?: OperatorName): void {
@@ -234,11 +275,10 @@ function adviceFor(place: string, value: unknown): string | undefined {
       (expectations[place] ?? "").startsWith("one of ") ? (expectations[place] ?? "").slice(7).split(", ") : [],
     );
     if (near !== undefined) return `did you mean '${near}'?`;
-    if (place.endsWith(".strategy")) return "the only strategy is replace";
   }
   if (
     typeof value !== "string" &&
-    /^(dag|jobs\.\*\.(inputs|outputs)\.\*|.*description)$/.test(place) &&
+    /^(dag|jobs\.\*\.(inputs|outputs)\.\*|jobs\.\*\.partitions\.keys\.\*|.*description)$/.test(place) &&
     !isValues(value)
   ) {
     return "put the value in quotes if it is meant as text";

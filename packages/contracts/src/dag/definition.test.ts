@@ -1,5 +1,5 @@
 /** What was stored before a key existed is read as it was meant, and has the version it had. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { dagContentHash, dagDefinitionSchema } from "./definition.ts";
 import { parseDag } from "./parse.ts";
 
@@ -75,4 +75,67 @@ test("a file that uses none of the later keys keeps its version, and any of them
   const hashes = others.map((job) => dagContentHash({ dag: "old", jobs: [job] }));
   const plain = [load, sum].map((job) => dagContentHash({ dag: "old", jobs: [job] }));
   expect(new Set([...hashes, ...plain]).size).toBe(others.length + 2);
+});
+
+describe("rules between the keys of a job hold for a definition that arrives as JSON", () => {
+  const [load, sum] = dagDefinitionSchema.parse(stored).jobs;
+  const refusals = (job: object) =>
+    dagDefinitionSchema.safeParse({ dag: "d", jobs: [job] }).error?.issues.map((issue) => issue.message);
+  const second = { dataset: "second", strategy: "replace" };
+  const bad = { ...second, bad_rows: true };
+  const partitions = { kind: "keys", keys: ["a"] };
+  const aside = { ...load?.config, on_bad_row: "set_aside" };
+
+  test.each<[string, object]>([
+    ["job 'sum' has partitions and takes those of its inputs", { ...sum, partitions, execution: "per_partition" }],
+    [
+      "job 'load' divides an output twice",
+      { ...load, partitions, outputs: [{ ...load?.outputs[0], partition_by: "m" }] },
+    ],
+    ["job 'sum' reads what is new, and replaces", { ...sum, inputs: [{ dataset: "q", read: "new" }] }],
+    [
+      "job 'sum' reads what is new, and has partitions",
+      {
+        ...sum,
+        partitions,
+        inputs: [{ dataset: "q", read: "new" }],
+        outputs: [{ dataset: "s", strategy: "append" }],
+      },
+    ],
+    ["job 'sum' has no SQL for output 'second'", { ...sum, outputs: [...(sum?.outputs ?? []), second] }],
+    [
+      "job 'sum' has SQL of its own for its first output 'second'",
+      { ...sum, outputs: [{ ...second, sql: "SELECT 1" }] },
+    ],
+    [
+      "job 'load' has 1 outputs for bad rows, and sets none aside",
+      { ...load, outputs: [...(load?.outputs ?? []), bad] },
+    ],
+    ["job 'load' has 0 outputs for bad rows, and sets them aside", { ...load, config: aside }],
+    [
+      "job 'load' keeps bad rows in another way than the rows beside them",
+      { ...load, config: aside, outputs: [...(load?.outputs ?? []), { ...bad, strategy: "append" }] },
+    ],
+    ["job 'load' keeps bad rows in another way than the rows beside them", { ...load, config: aside, outputs: [bad] }],
+    [
+      "job 'load' makes output 'second', which receives bad rows",
+      { ...load, config: aside, outputs: [...(load?.outputs ?? []), { ...bad, sql: "SELECT 1" }] },
+    ],
+  ])("%s", (message, job) => {
+    expect(refusals(job)).toEqual([message]);
+  });
+
+  test("a sound one with an output for bad rows is taken", () => {
+    expect(refusals({ ...load, config: aside, outputs: [...(load?.outputs ?? []), bad] })).toBeUndefined();
+  });
+
+  test.each([
+    [{ kind: "range", from: "2001-02", to: "2001-01", every: "month" }],
+    [{ kind: "range", from: "2001", to: "2003", every: "hour" }],
+    [{ kind: "keys", keys: ["a", "a"] }],
+    [{ kind: "keys", keys: [] }],
+    [{ kind: "keys", keys: [""] }],
+  ])("partitions %j are refused", (wrong) => {
+    expect(refusals({ ...sum, partitions: wrong })).toHaveLength(1);
+  });
 });

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { partitionKeyCharsMax } from "../limits.ts";
 import { nameSchema } from "../names.ts";
 import { dagGraphFaults } from "./graph.ts";
+import { jobFaults } from "./job-faults.ts";
 import {
   columnNameCharsMax,
   columnTypeCharsMax,
@@ -225,7 +226,9 @@ export const dagDefinitionSchema = z
     jobs: z.array(jobDefinitionSchema).min(1).max(dagJobsMax),
   })
   .superRefine((dag, context) => {
-    for (const message of dagGraphFaults(dag.jobs)) context.addIssue({ code: "custom", path: ["jobs"], message });
+    for (const message of [...dagGraphFaults(dag.jobs), ...dag.jobs.flatMap(jobFaults)]) {
+      context.addIssue({ code: "custom", path: ["jobs"], message });
+    }
   })
   .meta({ id: "DagDefinition" });
 export type DagDefinition = z.infer<typeof dagDefinitionSchema>;

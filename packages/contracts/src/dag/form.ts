@@ -3,6 +3,7 @@
  * which check a file and give editors their JSON Schema, and as words, which tell a person what is expected.
  */
 import { z } from "zod";
+import { partitionKeyCharsMax } from "../limits.ts";
 import { nameSchema } from "../names.ts";
 import type { OperatorName } from "./definition.ts";
 import { operatorNames } from "./definition.ts";
@@ -10,24 +11,37 @@ import {
   columnNameCharsMax,
   columnTypeCharsMax,
   csvNullTextCharsMax,
+  csvSkipLinesMax,
   dagDescriptionCharsMax,
+  inputWhereNamesMax,
+  inputWhereTextCharsMax,
+  inputWhereValuesMax,
   jobConcurrencyMax,
   jobInputsMax,
   jobOutputsMax,
+  jobPartitionsMax,
   jobRetriesMax,
   jobTimeoutMsMax,
   jobTimeoutMsMin,
   noopDurationMsMax,
+  outputVersionMax,
   sourceColumnsMax,
   sourcePathCharsMax,
   sourceUrlCharsMax,
   sqlCharsMax,
 } from "./limits.ts";
+import { partitionIntervals } from "./partitions.ts";
 import {
+  badRowRules,
   columnTypePattern,
   duration_ms,
   durationPattern,
+  executions,
+  inputReads,
+  outputStrategies,
   pathFault,
+  raggedRules,
+  sourceCompressions,
   sourceFormats,
   storable,
   urlFault,
@@ -35,6 +49,8 @@ import {
 
 const nameWords = "a name of lower-case letters, digits and _ that starts with a letter (at most 128)";
 const textWords = (charsMax: number) => `text of 1 to ${charsMax.toLocaleString("en")} characters`;
+const oneOf = (values: readonly string[]) => `one of ${values.join(", ")}`;
+const rangeTime = "a time such as 2001, 2001-01, 2001-01-15 or 2001-01-15T07, in UTC";
 
 /** What each place must hold, by its path with names of jobs and columns, and places in lists, written as `*`. */
 export const expectations: Readonly<Record<string, string>> = {
@@ -44,25 +60,48 @@ export const expectations: Readonly<Record<string, string>> = {
   jobs: "a mapping from the name of each job to the job",
   "jobs.*": "a mapping that holds at least the key 'operator'",
   "jobs.*.description": textWords(dagDescriptionCharsMax),
-  "jobs.*.operator": `one of ${operatorNames.join(", ")}`,
+  "jobs.*.operator": oneOf(operatorNames),
   "jobs.*.source": "a mapping with either 'file' or 'url'",
   "jobs.*.source.file": `the path of a file (at most ${sourcePathCharsMax} characters)`,
   "jobs.*.source.url": `an http or https URL (at most ${sourceUrlCharsMax} characters)`,
-  "jobs.*.source.format": `one of ${sourceFormats.join(", ")}`,
+  "jobs.*.source.format": oneOf(sourceFormats),
+  "jobs.*.source.compression": oneOf(sourceCompressions),
   "jobs.*.source.csv": "a mapping of CSV options",
   "jobs.*.source.csv.header": "true or false",
   "jobs.*.source.csv.delimiter": "one character",
   "jobs.*.source.csv.quote": "one character, or nothing inside quotes",
+  "jobs.*.source.csv.escape": "one character, or nothing inside quotes",
+  "jobs.*.source.csv.comment": "one character",
+  "jobs.*.source.csv.skip": `a whole number from 0 to ${csvSkipLinesMax.toLocaleString("en")}`,
   "jobs.*.source.csv.null_text": `text of at most ${csvNullTextCharsMax} characters`,
+  "jobs.*.source.csv.ragged": oneOf(raggedRules),
   "jobs.*.source.columns": `a mapping from column names to types (at most ${sourceColumnsMax})`,
   "jobs.*.source.columns.*": "a type such as VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 3) or TIMESTAMP",
   "jobs.*.sql": textWords(sqlCharsMax),
-  "jobs.*.inputs": `a list of at most ${jobInputsMax} dataset names`,
-  "jobs.*.inputs.*": nameWords,
+  "jobs.*.on_bad_row": oneOf(badRowRules),
+  "jobs.*.partitions": "a mapping with either 'range' or 'keys'",
+  "jobs.*.partitions.range": "a mapping with 'from', 'to' and 'every'",
+  "jobs.*.partitions.range.from": rangeTime,
+  "jobs.*.partitions.range.to": rangeTime,
+  "jobs.*.partitions.range.every": oneOf(partitionIntervals),
+  "jobs.*.partitions.keys": `a list of 1 to ${jobPartitionsMax.toLocaleString("en")} keys`,
+  "jobs.*.partitions.keys.*": textWords(partitionKeyCharsMax),
+  "jobs.*.execution": oneOf(executions),
+  "jobs.*.inputs": `a list of at most ${jobInputsMax} datasets`,
+  "jobs.*.inputs.*": "the name of a dataset, or a mapping with 'dataset'",
+  "jobs.*.inputs.*.dataset": nameWords,
+  "jobs.*.inputs.*.where": `a mapping from 1 to ${inputWhereNamesMax} columns to the values wanted`,
+  "jobs.*.inputs.*.where.*": `text, a number, true, false, null, or a list of 1 to ${inputWhereValuesMax.toLocaleString("en")} of these`,
+  "jobs.*.inputs.*.where.*.*": "text, a number, true, false or null",
+  "jobs.*.inputs.*.read": oneOf(inputReads),
   "jobs.*.outputs": `a list of at most ${jobOutputsMax} datasets`,
-  "jobs.*.outputs.*": "the name of a dataset, or a mapping with 'dataset' and 'strategy'",
+  "jobs.*.outputs.*": "the name of a dataset, or a mapping with 'dataset'",
   "jobs.*.outputs.*.dataset": nameWords,
-  "jobs.*.outputs.*.strategy": "replace",
+  "jobs.*.outputs.*.strategy": oneOf(outputStrategies),
+  "jobs.*.outputs.*.version": `a whole number from 1 to ${outputVersionMax.toLocaleString("en")}`,
+  "jobs.*.outputs.*.partition_by": "the name of a column of the result",
+  "jobs.*.outputs.*.sql": textWords(sqlCharsMax),
+  "jobs.*.outputs.*.bad_rows": "true or false",
   "jobs.*.retries": `a whole number from 0 to ${jobRetriesMax}`,
   "jobs.*.max_concurrency": `a whole number from 1 to ${jobConcurrencyMax.toLocaleString("en")}`,
   "jobs.*.timeout": "a time from 1s to 24h, such as 90s, 10m or 2h",
@@ -100,12 +139,17 @@ const sourceForm = z
     file: ruled(sourcePathCharsMax, pathFault).meta(words("jobs.*.source.file")).optional(),
     url: ruled(sourceUrlCharsMax, urlFault).meta(words("jobs.*.source.url")).optional(),
     format: z.enum(sourceFormats).meta(words("jobs.*.source.format")).optional(),
+    compression: z.enum(sourceCompressions).meta(words("jobs.*.source.compression")).optional(),
     csv: z
       .strictObject({
         header: z.boolean().optional(),
         delimiter: text(1).meta(words("jobs.*.source.csv.delimiter")).optional(),
         quote: z.string().max(1).refine(storable).meta(words("jobs.*.source.csv.quote")).optional(),
+        escape: z.string().max(1).refine(storable).meta(words("jobs.*.source.csv.escape")).optional(),
+        comment: text(1).meta(words("jobs.*.source.csv.comment")).optional(),
+        skip: z.int().min(0).max(csvSkipLinesMax).meta(words("jobs.*.source.csv.skip")).optional(),
         null_text: z.string().max(csvNullTextCharsMax).refine(storable).optional(),
+        ragged: z.enum(raggedRules).meta(words("jobs.*.source.csv.ragged")).optional(),
       })
       .meta(words("jobs.*.source.csv"))
       .optional(),
@@ -117,31 +161,104 @@ const sourceForm = z
   })
   .meta(words("jobs.*.source"));
 
-const outputForm = z.union([
-  nameSchema,
-  z.strictObject({ dataset: nameSchema, strategy: z.enum(["replace"]).default("replace") }),
-]);
-
-const shared = {
-  description: text(dagDescriptionCharsMax).meta(words("jobs.*.description")).optional(),
-  inputs: z.array(nameSchema).max(jobInputsMax).meta(words("jobs.*.inputs")).optional(),
-  outputs: z.array(outputForm).max(jobOutputsMax).meta(words("jobs.*.outputs")).optional(),
-  retries: z.int().min(0).max(jobRetriesMax).meta(words("jobs.*.retries")).optional(),
-  timeout: time("jobs.*.timeout", jobTimeoutMsMin, jobTimeoutMsMax).optional(),
-  max_concurrency: z.int().min(1).max(jobConcurrencyMax).meta(words("jobs.*.max_concurrency")).optional(),
-};
 const sqlText = z
   .string()
   .max(sqlCharsMax)
   .refine((value) => value.trim() !== "", "must not be blank")
   .refine(storable, "must not hold NUL or half of a surrogate pair")
   .meta(words("jobs.*.sql"));
+
+/** YAML reads digits as a number; one that a double cannot hold would silently be another. */
+const exact = (value: number): boolean => !Number.isInteger(value) || Number.isSafeInteger(value);
+const inexactWords = "has more digits than a number here can hold; put it in quotes to compare it as text";
+const whereScalars = [
+  z.string().max(inputWhereTextCharsMax).refine(storable, "must not hold NUL or half of a surrogate pair"),
+  z.number().refine(exact, inexactWords),
+  z.boolean(),
+  z.null(),
+] as const;
+export type WhereForm = Record<string, WhereScalar | WhereScalar[]>;
+type WhereScalar = string | number | boolean | null;
+
+const whereForm = z
+  .record(
+    text(columnNameCharsMax),
+    z.union([...whereScalars, z.array(z.union(whereScalars)).min(1).max(inputWhereValuesMax)]),
+  )
+  .refine((names) => Object.keys(names).length >= 1 && Object.keys(names).length <= inputWhereNamesMax)
+  .meta(words("jobs.*.inputs.*.where"));
+
+const inputForm = z.union([
+  nameSchema,
+  z.strictObject({
+    dataset: nameSchema,
+    where: whereForm.optional(),
+    read: z.enum(inputReads).meta(words("jobs.*.inputs.*.read")).optional(),
+  }),
+]);
+
+const outputForm = z.union([
+  nameSchema,
+  z.strictObject({
+    dataset: nameSchema,
+    strategy: z.enum(outputStrategies).meta(words("jobs.*.outputs.*.strategy")).optional(),
+    version: z.int().min(1).max(outputVersionMax).meta(words("jobs.*.outputs.*.version")).optional(),
+    partition_by: text(columnNameCharsMax).meta(words("jobs.*.outputs.*.partition_by")).optional(),
+    sql: sqlText.optional(),
+    bad_rows: z.boolean().meta(words("jobs.*.outputs.*.bad_rows")).optional(),
+  }),
+]);
+
+/** YAML reads `2001` as a number, and it is the only time that it does not read as text. */
+const rangeTimeForm = z.union([z.string().max(20), z.int().min(1_000).max(9_999)]);
+const partitionsForm = z
+  .strictObject({
+    range: z
+      .strictObject({
+        from: rangeTimeForm.meta(words("jobs.*.partitions.range.from")),
+        to: rangeTimeForm.meta(words("jobs.*.partitions.range.to")),
+        every: z.enum(partitionIntervals).meta(words("jobs.*.partitions.range.every")),
+      })
+      .meta(words("jobs.*.partitions.range"))
+      .optional(),
+    keys: z
+      .array(text(partitionKeyCharsMax))
+      .min(1)
+      .max(jobPartitionsMax)
+      .meta(words("jobs.*.partitions.keys"))
+      .optional(),
+  })
+  .meta(words("jobs.*.partitions"));
+
+const shared = {
+  description: text(dagDescriptionCharsMax).meta(words("jobs.*.description")).optional(),
+  inputs: z.array(inputForm).max(jobInputsMax).meta(words("jobs.*.inputs")).optional(),
+  outputs: z.array(outputForm).max(jobOutputsMax).meta(words("jobs.*.outputs")).optional(),
+  retries: z.int().min(0).max(jobRetriesMax).meta(words("jobs.*.retries")).optional(),
+  timeout: time("jobs.*.timeout", jobTimeoutMsMin, jobTimeoutMsMax).optional(),
+  max_concurrency: z.int().min(1).max(jobConcurrencyMax).meta(words("jobs.*.max_concurrency")).optional(),
+};
+const onBadRowForm = z.enum(badRowRules).meta(words("jobs.*.on_bad_row"));
+const executionForm = z.enum(executions).meta(words("jobs.*.execution"));
 const durationForm = time("jobs.*.duration", 0, noopDurationMsMax);
 
 export const jobForms = {
   noop: z.strictObject({ operator: z.literal("noop"), ...shared, duration: durationForm.optional() }),
-  ingest: z.strictObject({ operator: z.literal("ingest"), ...shared, source: sourceForm, sql: sqlText.optional() }),
-  sql: z.strictObject({ operator: z.literal("sql"), ...shared, sql: sqlText }),
+  ingest: z.strictObject({
+    operator: z.literal("ingest"),
+    ...shared,
+    source: sourceForm,
+    sql: sqlText.optional(),
+    on_bad_row: onBadRowForm.optional(),
+    partitions: partitionsForm.optional(),
+  }),
+  sql: z.strictObject({
+    operator: z.literal("sql"),
+    ...shared,
+    sql: sqlText,
+    partitions: partitionsForm.optional(),
+    execution: executionForm.optional(),
+  }),
 } as const satisfies Record<OperatorName, z.ZodObject>;
 
 export type JobForm = z.infer<(typeof jobForms)[OperatorName]>;
@@ -152,6 +269,9 @@ export const anyJobForm = z.strictObject({
   ...shared,
   source: sourceForm.optional(),
   sql: sqlText.optional(),
+  on_bad_row: onBadRowForm.optional(),
+  partitions: partitionsForm.optional(),
+  execution: executionForm.optional(),
   duration: durationForm.optional(),
 });
 

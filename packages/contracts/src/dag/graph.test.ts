@@ -16,6 +16,15 @@ const sql = (name: string, inputs: string[], output: string): DagDefinition["job
   config: { sql: "x" },
 });
 
+/** A job that writes one dataset by two queries. */
+function twice(name: string, output: string): DagDefinition["jobs"][number] {
+  const job = sql(name, ["x"], output);
+  return {
+    ...job,
+    outputs: [...job.outputs, { dataset: output, strategy: "replace", version: 1, sql: "y" }],
+  } as typeof job;
+}
+
 describe("the order of jobs", () => {
   test("puts a job after all it waits for and keeps the order of the file otherwise", () => {
     const jobs = [
@@ -102,6 +111,7 @@ describe("a definition that arrives as JSON is judged by the same rules", () => 
     ["jobs 'a' and 'b' both write dataset 'one'", [sql("a", ["x"], "one"), sql("b", ["x"], "one")]],
     ["job 'a' reads its own output 'one'", [sql("a", ["one"], "one")]],
     ["job 'a' names an input twice", [sql("a", ["x", "x"], "one")]],
+    ["job 'a' names an output twice", [twice("a", "one")]],
     ["jobs form a cycle: a -> b -> a", [sql("a", ["two"], "one"), sql("b", ["one"], "two")]],
   ])("%s", (message, jobs) => {
     expect(dag(jobs).error?.issues.map((issue) => issue.message)).toEqual([message]);

@@ -2,17 +2,29 @@
 import { dagSourceBytesMax } from "../limits.ts";
 import { checkFile, checkJob, Findings, isValues } from "./check.ts";
 import { controlProblems, tooLarge } from "./decode.ts";
-import type { CsvOptions, DagDefinition, IngestSource, JobDefinition } from "./definition.ts";
+import type {
+  CsvOptions,
+  DagDefinition,
+  IngestSource,
+  JobDefinition,
+  JobInput,
+  JobOutput,
+  JobPartitions,
+} from "./definition.ts";
 import { dagContentHash } from "./definition.ts";
 import type { Diagnostic, Problem } from "./diagnostic.ts";
 import { toDiagnostics } from "./diagnostic.ts";
-import type { JobForm } from "./form.ts";
+import type { JobForm, WhereForm } from "./form.ts";
 import { fileForm, jobForms } from "./form.ts";
 import { SourceText } from "./frame.ts";
+import { checkJobRules } from "./job-rules.ts";
 import { jobRetriesDefault, jobTimeoutMsDefault } from "./limits.ts";
+import { rangeOf } from "./partition-rules.ts";
+import { boundKey } from "./partitions.ts";
 import type { ReadResult } from "./read.ts";
 import { readYaml } from "./read.ts";
-import { checkGraph, checkJobRules, mentionsOf, sourceFormatOf } from "./rules.ts";
+import { checkGraph, mentionsOf } from "./rules.ts";
+import { sourceFormatOf } from "./source-rules.ts";
 import { duration_ms, sourceFormats } from "./text.ts";
 
 export type DagParseResult =
@@ -43,7 +55,7 @@ function withoutContent(read: ReadResult): Problem[] {
 }
 
 function check(read: ReadResult, source: SourceText): Problem[] {
-  const findings = new Findings(read.place);
+  const findings = new Findings(read.place, source.text);
   const jobs = checkFile(read.value, findings);
   const mentions = Object.entries(jobs).map(([name, job]) => {
     checkJob(name, job, findings);
@@ -87,11 +99,8 @@ function toJob(name: string, value: unknown): JobDefinition {
   const shared = {
     name,
     ...(form.description === undefined ? {} : { description: form.description }),
-    inputs: (form.inputs ?? []).map((dataset) => ({ dataset, read: "all" as const })),
-    outputs: (form.outputs ?? []).map((output) => ({
-      ...(typeof output === "string" ? { dataset: output, strategy: "replace" as const } : output),
-      version: 1,
-    })),
+    inputs: (form.inputs ?? []).map(toInput),
+    outputs: toOutputs(form.outputs ?? []),
     execution: "whole" as const,
     retries: form.retries ?? jobRetriesDefault,
     timeout_ms: duration_ms(form.timeout ?? "") ?? jobTimeoutMsDefault,
@@ -100,13 +109,50 @@ function toJob(name: string, value: unknown): JobDefinition {
   if (form.operator === "noop") {
     return { ...shared, operator: "noop", config: { duration_ms: duration_ms(form.duration ?? "") ?? 0 } };
   }
-  if (form.operator === "sql") return { ...shared, operator: "sql", config: { sql: form.sql.trim() } };
+  const partitions = form.partitions === undefined ? {} : { partitions: toPartitions(form.partitions) };
+  if (form.operator === "sql") {
+    const execution = form.execution ?? "whole";
+    return { ...shared, ...partitions, execution, operator: "sql", config: { sql: form.sql.trim() } };
+  }
   const config = {
     source: toSource(form.source),
     ...(form.sql === undefined ? {} : { sql: form.sql.trim() }),
-    on_bad_row: "fail" as const,
+    on_bad_row: form.on_bad_row ?? ("fail" as const),
   };
-  return { ...shared, operator: "ingest", config };
+  return { ...shared, ...partitions, operator: "ingest", config };
+}
+
+function toInput(form: NonNullable<JobForm["inputs"]>[number]): JobInput {
+  if (typeof form === "string") return { dataset: form, read: "all" };
+  const { dataset, where, read = "all" } = form;
+  return { dataset, ...(where === undefined ? {} : { where: toWhere(where) }), read };
+}
+
+function toWhere(form: WhereForm): NonNullable<JobInput["where"]> {
+  return Object.fromEntries(
+    Object.entries(form).map(([column, wanted]) => [column, Array.isArray(wanted) ? wanted : [wanted]]),
+  );
+}
+
+function toOutputs(forms: NonNullable<JobForm["outputs"]>): JobOutput[] {
+  const parts = forms.map((form) => (typeof form === "string" ? { dataset: form } : form));
+  const first = parts[0]?.strategy ?? "replace";
+  return parts.map(({ dataset, strategy, version = 1, partition_by, sql, bad_rows }) => ({
+    dataset,
+    // Bad rows are kept as the rows beside them.
+    strategy: strategy ?? (bad_rows === true ? first : "replace"),
+    version,
+    ...(partition_by === undefined ? {} : { partition_by }),
+    ...(sql === undefined ? {} : { sql: sql.trim() }),
+    ...(bad_rows === true ? { bad_rows } : {}),
+  }));
+}
+
+function toPartitions(form: NonNullable<Extract<JobForm, { operator: "sql" }>["partitions"]>): JobPartitions {
+  const range = rangeOf(form.range ?? {});
+  if (range === undefined) return { kind: "keys", keys: form.keys ?? [] };
+  const { from, to, every } = range;
+  return { kind: "range", from: boundKey(from, every), to: boundKey(to, every), every };
 }
 
 function toSource(form: Extract<JobForm, { operator: "ingest" }>["source"]): IngestSource {
@@ -114,7 +160,7 @@ function toSource(form: Extract<JobForm, { operator: "ingest" }>["source"]): Ing
   const format = sourceFormats.find((known) => known === told) ?? "json";
   const parts = {
     format,
-    compression: "auto" as const,
+    compression: form.compression ?? ("auto" as const),
     ...(form.csv === undefined ? {} : { csv: toCsv(form.csv) }),
     ...(form.columns === undefined ? {} : { columns: form.columns }),
   };
@@ -126,7 +172,11 @@ function toCsv(form: {
   header?: boolean | undefined;
   delimiter?: string | undefined;
   quote?: string | undefined;
+  escape?: string | undefined;
+  comment?: string | undefined;
+  skip?: number | undefined;
   null_text?: string | undefined;
+  ragged?: "fail" | "pad" | undefined;
 }): CsvOptions {
   const { null_text, ...others } = form;
   return Object.fromEntries(Object.entries({ ...others, null_text }).filter(([, value]) => value !== undefined));

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import type { DagDefinition, IngestSource, JobDefinition } from "./definition.ts";
+import type { DagDefinition, IngestSource, JobDefinition, JobOutput, JobPartitions } from "./definition.ts";
 import { dagDefinitionSchema } from "./definition.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import type { DagParseResult } from "./parse.ts";
@@ -14,7 +14,8 @@ function diagnosticsOf(result: DagParseResult): Diagnostic[] {
 
 const name = fc.stringMatching(/^[a-z][a-z0-9_]{0,11}$/);
 const words = fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" }).filter((text) => !text.includes("\0"));
-const sql = words.map((text) => text.trim()).filter((text) => text !== "");
+/** Without `$`, which would begin a parameter: those have tests of their own. */
+const sql = words.map((text) => text.replaceAll("$", "").trim()).filter((text) => text !== "");
 const character = fc.constantFrom(",", ";", "\t", "|", "'", " ", "#", "ü");
 
 const source: fc.Arbitrary<IngestSource> = fc
@@ -24,19 +25,29 @@ const source: fc.Arbitrary<IngestSource> = fc
     path: fc.stringMatching(/^[A-Za-z0-9 _#-]{1,10}(\/[a-z0-9]{1,5}){0,2}$/).filter((path) => path.trim() !== ""),
     csv: fc.option(
       fc.record(
-        { header: fc.boolean(), delimiter: character, quote: fc.constantFrom('"', ""), null_text: words },
+        {
+          header: fc.boolean(),
+          delimiter: character,
+          quote: fc.constantFrom('"', ""),
+          escape: fc.constantFrom('"', "\\", ""),
+          comment: fc.constantFrom("%", "!"),
+          skip: fc.nat(1_000_000),
+          null_text: words,
+          ragged: fc.constantFrom("fail" as const, "pad" as const),
+        },
         { requiredKeys: [] },
       ),
       { nil: undefined },
     ),
+    compression: fc.constantFrom("auto" as const, "none" as const, "gzip" as const, "zstd" as const),
     columns: fc.option(fc.dictionary(words, fc.constantFrom("VARCHAR", "DECIMAL(18, 3)", "DOUBLE[]"), { maxKeys: 3 }), {
       nil: undefined,
     }),
   })
-  .map(({ url, format, path, csv, columns }) => {
+  .map(({ url, format, path, csv, columns, compression }) => {
     const parts = {
       format,
-      compression: "auto" as const,
+      compression: format === "parquet" ? ("auto" as const) : compression,
       ...(csv === undefined || format !== "csv" ? {} : { csv }),
       ...(columns === undefined ? {} : { columns: Object.fromEntries(Object.entries(columns)) }),
     };
@@ -44,6 +55,39 @@ const source: fc.Arbitrary<IngestSource> = fc
       ? { kind: "url", url: `https://example.com/${encodeURI(path)}`, ...parts }
       : { kind: "file", path, ...parts };
   });
+
+const scalar = fc.oneof(
+  words,
+  fc.integer(),
+  fc
+    .double({ noNaN: true, noDefaultInfinity: true })
+    .filter((value) => !Number.isInteger(value) || Number.isSafeInteger(value))
+    .map((value) => value + 0),
+  fc.boolean(),
+  fc.constant(null),
+);
+const where = fc.option(
+  fc.dictionary(
+    words.filter((column) => column !== "partition"),
+    fc.uniqueArray(scalar, { minLength: 1, maxLength: 4 }),
+    { minKeys: 1, maxKeys: 3 },
+  ),
+  { nil: undefined },
+);
+
+const partitions: fc.Arbitrary<JobPartitions> = fc.oneof(
+  fc.uniqueArray(words, { minLength: 1, maxLength: 5 }).map((keys) => ({ kind: "keys" as const, keys })),
+  fc.constantFrom<JobPartitions>(
+    { kind: "range", from: "2001", to: "2004", every: "year" },
+    { kind: "range", from: "2001-01", to: "2001-07", every: "month" },
+    { kind: "range", from: "1999-12-31", to: "2000-03-01", every: "day" },
+    { kind: "range", from: "2001-01-01T00", to: "2001-01-02T07", every: "hour" },
+  ),
+);
+
+/** How a job is divided: by itself, by its inputs, by a column of the result, or not at all. */
+const division = fc.constantFrom("none" as const, "partitions" as const, "inputs" as const, "column" as const);
+const strategy = fc.constantFrom("replace" as const, "append" as const);
 
 /** Valid definitions: a job reads what jobs before it write, or what no job writes. */
 const definitions: fc.Arbitrary<DagDefinition> = fc
@@ -62,6 +106,13 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
         sql,
         withSql: fc.boolean(),
         source,
+        division,
+        partitions,
+        strategy,
+        version: fc.integer({ min: 1, max: 1_000_000 }),
+        further: fc.array(fc.record({ sql, strategy }), { maxLength: 2 }),
+        setAside: fc.boolean(),
+        where,
       }),
       { minLength: 1, maxLength: 6, selector: (job) => job.name },
     ),
@@ -69,9 +120,7 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
   .map(({ dag, description, jobs }) => {
     const known = ["outside_one", "outside_two"];
     const definitions = jobs.map((job, index): JobDefinition => {
-      const picked = new Set(job.inputs.map((pick) => known[pick % known.length] ?? ""));
-      const inputs = [...picked].map((dataset) => ({ dataset, read: "all" as const }));
-      const output = { dataset: `made_${index}_${job.name}`, strategy: "replace" as const, version: 1 };
+      const picked = [...new Set(job.inputs.map((pick) => known[pick % known.length] ?? ""))];
       const shared = {
         name: job.name,
         ...(job.description === undefined ? {} : { description: job.description }),
@@ -80,15 +129,34 @@ const definitions: fc.Arbitrary<DagDefinition> = fc
         execution: "whole" as const,
       };
       if (job.operator === "noop") {
+        const inputs = picked.map((dataset) => ({ dataset, read: "all" as const }));
         return { ...shared, operator: "noop", inputs, outputs: [], config: { duration_ms: job.duration_ms } };
       }
-      known.push(output.dataset);
+      const own = `made_${index}_${job.name}`;
+      const divided = job.division === "column" ? { partition_by: "month" } : {};
+      const outputs: JobOutput[] = [
+        { dataset: own, strategy: job.strategy, version: job.version, ...divided },
+        ...job.further.map((output, place) => ({ ...output, dataset: `${own}_${place}`, version: 1 })),
+      ];
+      known.push(...outputs.map((output) => output.dataset));
+      const partitions = job.division === "partitions" ? { partitions: job.partitions } : {};
       if (job.operator === "sql") {
-        const some = inputs.length === 0 ? [{ dataset: "outside_one", read: "all" as const }] : inputs;
-        return { ...shared, operator: "sql", inputs: some, outputs: [output], config: { sql: job.sql } };
+        const onlyNew = job.division !== "partitions" && job.division !== "inputs";
+        const appends = outputs.every((output) => output.strategy === "append");
+        const read = onlyNew && appends ? ("new" as const) : ("all" as const);
+        const filter = job.where === undefined ? {} : { where: { ...job.where } };
+        const inputs = (picked.length === 0 ? ["outside_one"] : picked).map((dataset) => ({
+          dataset,
+          ...filter,
+          read,
+        }));
+        const execution = job.division === "inputs" ? ("per_partition" as const) : ("whole" as const);
+        return { ...shared, ...partitions, execution, operator: "sql", inputs, outputs, config: { sql: job.sql } };
       }
-      const config = { source: job.source, ...(job.withSql ? { sql: job.sql } : {}), on_bad_row: "fail" as const };
-      return { ...shared, operator: "ingest", inputs: [], outputs: [output], config };
+      if (job.setAside) outputs.push({ dataset: `${own}_bad`, strategy: job.strategy, version: 1, bad_rows: true });
+      const on_bad_row = job.setAside ? ("set_aside" as const) : ("fail" as const);
+      const config = { source: job.source, ...(job.withSql ? { sql: job.sql } : {}), on_bad_row };
+      return { ...shared, ...partitions, operator: "ingest", inputs: [], outputs, config };
     });
     return { dag, ...(description === undefined ? {} : { description }), jobs: definitions };
   });
@@ -100,11 +168,26 @@ function printDag(dag: DagDefinition): string {
 }
 
 function jobForm(job: Omit<JobDefinition, "name">): Record<string, unknown> {
-  const { timeout_ms, config, ...shared } = job;
+  const { timeout_ms, config, execution, partitions, inputs, ...shared } = job;
   const form: Record<string, unknown> = { ...shared, timeout: `${timeout_ms}ms` };
+  form.inputs = inputs.map(({ dataset, where, read }) => {
+    if (where === undefined && read === "all") return dataset;
+    const scalars = Object.entries(where ?? {}).map(([column, values]) => [
+      column,
+      values.length === 1 ? values[0] : values,
+    ]);
+    return { dataset, read, ...(where === undefined ? {} : { where: Object.fromEntries(scalars) }) };
+  });
+  if (execution !== "whole") form.execution = execution;
+  if (partitions?.kind === "keys") form.partitions = { keys: partitions.keys };
+  if (partitions?.kind === "range") {
+    const { kind: _kind, ...range } = partitions;
+    form.partitions = { range };
+  }
   if ("duration_ms" in config) form.duration = `${config.duration_ms}ms`;
   if ("sql" in config) form.sql = config.sql;
   if ("source" in config) {
+    form.on_bad_row = config.on_bad_row;
     const { kind: _kind, csv, ...rest } = config.source;
     const where = "path" in rest ? { file: rest.path } : { url: rest.url };
     const { null_text, ...options } = csv ?? {};
@@ -113,6 +196,7 @@ function jobForm(job: Omit<JobDefinition, "name">): Record<string, unknown> {
     form.source = {
       ...where,
       format: rest.format,
+      ...(rest.compression === "auto" ? {} : { compression: rest.compression }),
       ...csvForm,
       ...(rest.columns === undefined ? {} : { columns: rest.columns }),
     };

@@ -45,9 +45,12 @@ const formatsByExtension: Readonly<Record<string, SourceFormat>> = {
 };
 export const knownExtensions = Object.keys(formatsByExtension).map((extension) => `.${extension}`);
 
-/** The format that the end of a path tells, in any case of letters; undefined when it tells none. */
+/**
+ * The format that the end of a path tells, in any case of letters; undefined when it tells none. The ending of a packed
+ * file is passed over: `a.csv.gz` is CSV.
+ */
 export function formatOfPath(path: string): SourceFormat | undefined {
-  const extension = /\.([A-Za-z]+)$/.exec(path)?.[1]?.toLowerCase();
+  const extension = /\.([A-Za-z]+)$/.exec(path.replace(/\.(gz|gzip|zst|zstd)$/i, ""))?.[1]?.toLowerCase();
   return extension !== undefined && Object.hasOwn(formatsByExtension, extension)
     ? formatsByExtension[extension]
     : undefined;

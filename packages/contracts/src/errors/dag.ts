@@ -28,4 +28,10 @@ export const dagErrors = defineErrors({
   "TR-2024": { title: "Wrong number of inputs or outputs", family: "terminal", httpStatus: 400 },
   "TR-2025": { title: "Name listed twice", family: "terminal", httpStatus: 400 },
   "TR-2026": { title: "DAG file is not UTF-8", family: "terminal", httpStatus: 400 },
+  "TR-2027": { title: "Keys that cannot stand together", family: "terminal", httpStatus: 400 },
+  "TR-2028": { title: "Output without its SQL", family: "terminal", httpStatus: 400 },
+  "TR-2029": { title: "Output for bad rows does not fit", family: "terminal", httpStatus: 400 },
+  "TR-2030": { title: "Reading what is new needs an output that is added to", family: "terminal", httpStatus: 400 },
+  "TR-2031": { title: "Partitions cannot be told", family: "terminal", httpStatus: 400 },
+  "TR-2032": { title: "Parameter without a value", family: "terminal", httpStatus: 400 },
 });
