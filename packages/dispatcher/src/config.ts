@@ -1,5 +1,6 @@
 /** What a dispatcher is told from outside. */
 import { ConfigReader, type Environment } from "@trace/kit";
+import { type FooterChecks, footerChecks } from "./footers/whose.ts";
 import { sessionTtlMs, sessionTtlMsMin } from "./limits.ts";
 
 export interface DispatcherConfig {
@@ -27,6 +28,8 @@ export interface DispatcherConfig {
   readonly eventBridgeEndpoint: string | undefined;
   /** A worker session lives this long without a beat, milliseconds. Shortened by tests. */
   readonly sessionTtlMs: number;
+  /** Whose Parquet files have their footers read before a commit. */
+  readonly footerChecks: FooterChecks;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
@@ -53,6 +56,7 @@ export function dispatcherConfig(env: Environment): DispatcherConfig {
     eventBus: read.optional("TRACE_EVENT_BUS"),
     eventBridgeEndpoint: read.optional("AWS_ENDPOINT_URL_EVENTBRIDGE"),
     sessionTtlMs: read.integer("TRACE_SESSION_TTL_MS", sessionTtlMs, { min: sessionTtlMsMin, max: 600_000 }),
+    footerChecks: read.choice("TRACE_FOOTER_CHECKS", footerChecks),
     credentials: { accessKeyId: read.text("AWS_ACCESS_KEY_ID"), secretAccessKey: read.text("AWS_SECRET_ACCESS_KEY") },
   };
   read.done("dispatcher");

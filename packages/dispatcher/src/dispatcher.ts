@@ -33,6 +33,7 @@ import type { DispatcherConfig } from "./config.ts";
 import { Datasets } from "./datasets.ts";
 import { Deploys } from "./deploys.ts";
 import { Events } from "./events.ts";
+import { FooterReader } from "./footers/reader.ts";
 import { taskAuthentication, taskHandlers } from "./http/task.ts";
 import { type UserCaller, userHandlers } from "./http/user.ts";
 import { workerHandlers } from "./http/worker.ts";
@@ -197,10 +198,12 @@ export class Dispatcher implements Service {
       release: (leaseTokens) => completions.release(leaseTokens),
     });
     meters.waitingClaims(() => polls.waiting);
+    const footers = new FooterReader({ store: this.#store, log });
     const completions = new Completions({
       db,
       store: this.#store,
       datasetsBucket: config.datasetsBucket,
+      footers: { reader: footers, checks: config.footerChecks },
       random: systemRandom,
       log,
       events: {
@@ -242,7 +245,7 @@ export class Dispatcher implements Service {
       reaper,
     });
     const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
-    return [outbox, ...this.#eventLane(meters), ...loops, ...listeners];
+    return [outbox, footers, ...this.#eventLane(meters), ...loops, ...listeners];
   }
 
   /** The outbox lane to the event bus, if one is configured. The lane ends before its client. */

@@ -55,3 +55,10 @@ test("what is set is taken, and nothing is wrong then", () => {
   );
   reader.done("test");
 });
+
+test("a choice is one of its words, the first when nothing is said", () => {
+  const chosen = (text: string) => new ConfigReader({ MODE: text }).choice("MODE", ["some", "all"]);
+  expect([chosen(""), chosen("some"), chosen("all")]).toEqual(["some", "some", "all"]);
+  const message = refusal((reader) => reader.choice("MODE", ["some", "all"]), { MODE: "none" });
+  expect(message).toContain("MODE is 'none', not one of some, all");
+});

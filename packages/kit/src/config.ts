@@ -38,6 +38,15 @@ export class ConfigReader {
     return bounds.min;
   }
 
+  /** One of a few words. */
+  choice<T extends string>(name: string, words: readonly [T, ...T[]]): T {
+    const text = this.#env[name];
+    if (text === undefined || text === "") return words[0];
+    const chosen = words.find((word) => word === text);
+    if (chosen === undefined) this.#problems.push(`${name} is '${text}', not one of ${words.join(", ")}`);
+    return chosen ?? words[0];
+  }
+
   url(name: string, fallback?: string): string {
     const value = this.text(name, fallback);
     if (value !== "" && !URL.canParse(value)) this.#problems.push(`${name} is not a URL`);
