@@ -1,7 +1,9 @@
 /** DuckDB behind walls: user SQL and untrusted files are only ever touched in a locked-down process that can be killed. */
 export { type DuckLimits, duckLimits, sqlBytesMax } from "./limits.ts";
+export { momentOf } from "./moment.ts";
 export { DuckRunner, type DuckRunnerOptions } from "./runner.ts";
 export type {
+  DuckAt,
   DuckBadRows,
   DuckColumn,
   DuckColumnStats,
@@ -22,5 +24,6 @@ export type {
   DuckRun,
   DuckScalar,
   DuckSingleRun,
+  DuckTable,
   DuckWrittenColumn,
 } from "./types.ts";

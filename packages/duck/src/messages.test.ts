@@ -23,7 +23,8 @@ describe("a reply of the child", () => {
     { kind: "error", error: { code: "TR-9999", detail: "unknown code" } },
     { kind: "error", error: { code: "TR-5200" } },
     { kind: "progress", percent: "half" },
-    { kind: "tables", names: [1] },
+    { kind: "tables", tables: [1] },
+    { kind: "tables", tables: [{ name: "a", at: { unit: "version", value: -1 } }] },
   ])("is refused when it has not: %j", (message) => {
     expect(readReply(message, known)).toBeUndefined();
   });

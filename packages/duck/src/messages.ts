@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from "@trace/contracts";
 import { columnsMax, statTextMax } from "./limits.ts";
-import type { DuckColumn, DuckColumnStats, DuckInput } from "./types.ts";
+import type { DuckColumn, DuckColumnStats, DuckInput, DuckTable } from "./types.ts";
 
 /** Given on the child's command line: nothing secret, nothing of the user's. */
 export interface ChildSettings {
@@ -36,7 +36,7 @@ export type Reply =
   | { readonly kind: "progress"; readonly rows?: number; readonly percent?: number }
   | { readonly kind: "columns"; readonly columns: readonly DuckColumn[] }
   | { readonly kind: "rows"; readonly rows: readonly (readonly unknown[])[] }
-  | { readonly kind: "tables"; readonly names: readonly string[] }
+  | { readonly kind: "tables"; readonly tables: readonly DuckTable[] }
   | {
       readonly kind: "done";
       readonly rowCount: number;
@@ -72,7 +72,14 @@ const isList = <T>(value: unknown, max: number, check: (item: unknown) => item i
   Array.isArray(value) && value.length <= max && value.every(check);
 
 const isRow = (value: unknown): value is unknown[] => Array.isArray(value);
-const isName = (value: unknown): value is string => typeof value === "string";
+
+function isTable(value: unknown): value is DuckTable {
+  const table = fieldsOf(value);
+  if (table === undefined || typeof table.name !== "string") return false;
+  const at = fieldsOf(table.at);
+  const version = at?.unit === "version" && isCount(at.value);
+  return table.at === undefined || version || (at?.unit === "timestamp" && isText(at.value, 40));
+}
 
 function isError(value: unknown): boolean {
   const error = fieldsOf(value);
@@ -101,7 +108,7 @@ export function readReply(message: unknown, isKnownCode: (code: string) => boole
     case "rows":
       return isList(fields.rows, Number.MAX_SAFE_INTEGER, isRow) ? (message as Reply) : undefined;
     case "tables":
-      return isList(fields.names, Number.MAX_SAFE_INTEGER, isName) ? (message as Reply) : undefined;
+      return isList(fields.tables, Number.MAX_SAFE_INTEGER, isTable) ? (message as Reply) : undefined;
     case "done": {
       const counts = isCount(fields.rowCount) && isCount(fields.peakRssBytes) && typeof fields.truncated === "boolean";
       const stats = optional(fields.stats, (value) => isList(value, columnsMax, isStats));

@@ -13,7 +13,7 @@ import {
   typeTextMax,
 } from "./limits.ts";
 import type { ChildOutput, Request } from "./messages.ts";
-import { catalogueName, viewName } from "./names.ts";
+import { catalogueName, tableKey, viewName } from "./names.ts";
 import type { DuckInput, DuckOutput, DuckRun } from "./types.ts";
 
 /** The one file of a Parquet output. */
@@ -57,7 +57,14 @@ export async function prepare(run: DuckRun): Promise<Extract<Request, { kind: "r
   const inputs: DuckInput[] = [];
   for (const input of run.inputs) {
     const files = await Promise.all(input.files.map(readableFile));
-    inputs.push({ name: input.name, files, format: input.format, csv: input.csv, columns: input.columns });
+    inputs.push({
+      name: input.name,
+      files,
+      format: input.format,
+      csv: input.csv,
+      columns: input.columns,
+      at: input.at,
+    });
   }
   return { kind: "run", inputs, sql: run.sql, output: await prepareOutput(run.output) };
 }
@@ -71,12 +78,14 @@ function checkNames(inputs: readonly DuckInput[]): void {
     );
   }
   const seen = new Set<string>();
-  for (const { name, columns } of inputs) {
+  for (const { name, columns, at } of inputs) {
     if (!viewName.test(name) || catalogueName.test(name)) {
       throw invalid(`The input name '${name.slice(0, 130)}' cannot be used.`, "Use lower-case letters, digits and _.");
     }
-    if (seen.has(name)) throw invalid(`Two inputs are named '${name}'.`, "Give each input its own name.");
-    seen.add(name);
+    for (const key of at === undefined ? [tableKey(name)] : at.map((one) => tableKey(name, one))) {
+      if (seen.has(key)) throw invalid(`Two inputs are named '${name}'.`, "Give each input its own name.");
+      seen.add(key);
+    }
     checkColumns(name, columns ?? {});
   }
 }

@@ -324,8 +324,8 @@ describe("errors of a query", () => {
 
 it("tables() names what a query reads", async () => {
   expect(await runner.tables("WITH a AS (FROM quakes) SELECT * FROM a JOIN regions USING (region)")).toEqual([
-    "quakes",
-    "regions",
+    { name: "quakes" },
+    { name: "regions" },
   ]);
   await expect(runner.tables("DROP TABLE x")).rejects.toMatchObject({ code: "TR-5201" });
 });

@@ -20,7 +20,7 @@ import { OutputWatch } from "./output.ts";
 import { Places } from "./places.ts";
 import { crashed, DuckProcess, finished, folderPrefix } from "./process.ts";
 import { checkLimits, checkSql, prepare } from "./request.ts";
-import type { DuckColumn, DuckColumnStats, DuckResult, DuckRun } from "./types.ts";
+import type { DuckColumn, DuckColumnStats, DuckResult, DuckRun, DuckTable } from "./types.ts";
 
 export interface DuckRunnerOptions {
   readonly log: Log;
@@ -42,7 +42,7 @@ interface Gathered {
   columns: readonly DuckColumn[];
   rows: (readonly unknown[])[];
   rowsBytes: number;
-  names: readonly string[];
+  tables: readonly DuckTable[];
   done: Extract<Reply, { kind: "done" }> | undefined;
 }
 
@@ -118,13 +118,13 @@ export class DuckRunner implements Service {
   }
 
   /**
-   * Names of the tables a SELECT reads: base tables less the WITH names in scope, as written, without duplicates. The
+   * The tables a SELECT reads: base tables less the WITH names in scope, as written, each version of one once. The
    * gate's other rules hold too. Throws TraceError TR-5200 to TR-5204.
    */
-  async tables(sql: string, signal?: AbortSignal): Promise<string[]> {
+  async tables(sql: string, signal?: AbortSignal): Promise<DuckTable[]> {
     checkSql(sql);
     const { gathered } = await this.#exchange({ kind: "tables", sql }, this.#limits, signal, { gather: gatherTables });
-    return [...gathered.names];
+    return [...gathered.tables];
   }
 
   async #exchange(
@@ -140,7 +140,7 @@ export class DuckRunner implements Service {
         const child = this.#take(limits);
         const kill = () => child.kill(ending.signal.reason);
         ending.signal.addEventListener("abort", kill, { once: true });
-        const gathered: Gathered = { columns: [], rows: [], rowsBytes: 0, names: [], done: undefined };
+        const gathered: Gathered = { columns: [], rows: [], rowsBytes: 0, tables: [], done: undefined };
         try {
           await child.run({
             request,
@@ -304,7 +304,7 @@ function gather(into: Gathered, reply: Reply, bytes: number, run: DuckRun): bool
 function gatherTables(into: Gathered, reply: Reply): boolean {
   if (reply.kind === "error") throw fromErrorRecord(reply.error);
   if (reply.kind !== "tables") throw crashed("by answering out of form");
-  into.names = reply.names;
+  into.tables = reply.tables;
   return true;
 }
 

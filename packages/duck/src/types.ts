@@ -23,6 +23,17 @@ export interface DuckCsv {
   readonly ragged?: "fail" | "pad";
 }
 
+/** A version of a table: a commit, or what was the newest one at a moment (ISO 8601 in UTC). */
+export type DuckAt =
+  | { readonly unit: "version"; readonly value: number }
+  | { readonly unit: "timestamp"; readonly value: string };
+
+/** A table that a SELECT reads, as it is written there. */
+export interface DuckTable {
+  readonly name: string;
+  readonly at?: DuckAt | undefined;
+}
+
 export interface DuckInput {
   /** The view name that the SQL sees: `^[a-z_][a-z0-9_]{0,127}$`, not a prefix of DuckDB's own catalogue. */
   readonly name: string;
@@ -44,6 +55,8 @@ export interface DuckInput {
   readonly where?: Readonly<Record<string, readonly DuckScalar[]>> | undefined;
   /** CSV and JSON alone. `set_aside`: rows that cannot be read go to the run's `badRows` folder. Default `fail`. */
   readonly onBadRow?: "fail" | "set_aside" | undefined;
+  /** The input is what the SQL names by `name AT (...)`, with any of these, and not what it names by `name` alone. */
+  readonly at?: readonly DuckAt[] | undefined;
 }
 
 export type DuckOutput =

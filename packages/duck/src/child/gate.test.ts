@@ -105,7 +105,7 @@ describe("the gate", () => {
   it("tells the tables of a query, less the WITH names in scope", async () => {
     const sql =
       "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a JOIN C USING (x) JOIN main.b USING (y), b, c";
-    expect(await replies(sql, "tables")).toEqual([{ kind: "tables", names: ["b", "C"] }]);
+    expect(await replies(sql, "tables")).toEqual([{ kind: "tables", tables: [{ name: "b" }, { name: "C" }] }]);
   });
 });
 

@@ -7,10 +7,12 @@
  */
 import { treeNodesMax } from "../limits.ts";
 import type { ErrorParts } from "../messages.ts";
-import { catalogueName } from "../names.ts";
+import { catalogueName, tableKey } from "../names.ts";
+import type { DuckAt, DuckTable } from "../types.ts";
 import { allowedFunctions, allowedTableFunctions, refusedFunctions } from "./functions.ts";
 import { cteKeys, expressions, type Keys, queries, type Slot, shapes, tables, typeDetails } from "./grammar.ts";
 import { nearestName, placeOf } from "./place.ts";
+import { readAt, TablesFound, WrongAt } from "./versions.ts";
 
 /** Thrown by everything in the child that knows its error code. */
 export class Refusal extends Error {
@@ -23,8 +25,8 @@ export class Refusal extends Error {
 }
 
 export interface GateFindings {
-  /** Base tables that are no CTE in scope, as first written, without duplicates. */
-  readonly tables: readonly string[];
+  /** Base tables that are no CTE in scope, as first written, without duplicates; each version of one by itself. */
+  readonly tables: readonly DuckTable[];
   /** Where each column name was first used: byte offset, by lower-case name. */
   readonly columnOffsets: ReadonlyMap<string, number>;
 }
@@ -33,17 +35,17 @@ type Node = Record<string, unknown>;
 type Scope = ReadonlySet<string>;
 
 /**
- * Walks `tree` (the answer of json_serialize_sql, parsed). `granted`: lower-case names of the inputs, or undefined to
- * allow any name and only collect them. Throws `Refusal`.
+ * Walks `tree` (the answer of json_serialize_sql, parsed). `granted`: the `tableKey` of each input, or undefined to allow any
+ * table and only collect them. Throws `Refusal`.
  */
 export function inspect(tree: unknown, sql: string, granted: ReadonlySet<string> | undefined): GateFindings {
   const walk = new Walk(sql, granted);
   walk.statement(tree);
-  return { tables: [...walk.names.values()], columnOffsets: walk.columnOffsets };
+  return { tables: walk.found.all, columnOffsets: walk.columnOffsets };
 }
 
 class Walk {
-  readonly names = new Map<string, string>();
+  readonly found = new TablesFound();
   readonly columnOffsets = new Map<string, number>();
   readonly #sql: string;
   readonly #granted: ReadonlySet<string> | undefined;
@@ -138,7 +140,7 @@ class Walk {
   }
 
   #unknownPart(key: string): string {
-    return key === "at_clause" ? "AT (VERSION or TIMESTAMP)" : `the part '${key}'`;
+    return `the part '${key}'`;
   }
 
   #slot(slot: Slot, value: unknown, scope: Scope): void {
@@ -170,6 +172,8 @@ class Walk {
         this.#query(query, scope);
         break;
       }
+      case "at":
+        break; // Read by #baseTable.
       case "ctes":
         break; // Walked by #query, before everything else of its node.
       case "type":
@@ -282,9 +286,26 @@ class Walk {
     if ((ref.catalog_name ?? "") !== "" || !["", "main"].includes(schema)) {
       this.#refuse(`the schema or database of '${written}'`, "Name the input table alone.");
     }
-    if (schema === "" && scope.has(name)) return;
-    if (this.#granted !== undefined && !this.#granted.has(name)) throw this.#unknownTable(written, scope);
-    if (!this.names.has(name)) this.names.set(name, written);
+    const at = isEmpty(ref.at_clause) ? undefined : this.#at(ref.at_clause);
+    if (schema === "" && scope.has(name)) {
+      if (at === undefined) return;
+      this.#refuse(`AT on '${written}', which is a WITH and has no versions`, "Put AT on the dataset inside the WITH.");
+    }
+    const granted = this.#granted?.has(tableKey(name, at)) ?? true;
+    if (!granted && at !== undefined) {
+      this.#refuse("AT (VERSION or TIMESTAMP)", "Leave it away: which versions this query reads is settled already.");
+    }
+    if (!granted) throw this.#unknownTable(written, scope);
+    this.found.add(written, at);
+  }
+
+  #at(clause: unknown): DuckAt {
+    try {
+      return readAt(clause);
+    } catch (error) {
+      if (error instanceof WrongAt) this.#refuse(error.message, error.fix);
+      throw error;
+    }
   }
 
   #unknownTable(written: string, scope: Scope): Refusal {

@@ -19,6 +19,8 @@ export type Slot =
   | "ctes"
   | "type"
   | "types"
+  /** A table's version; read where the table is. */
+  | "at"
   /** A literal: its type and inert data. */
   | "literal"
   | "literals"
@@ -134,6 +136,7 @@ export const tables: Readonly<Record<string, Keys>> = {
     schema_name: "leaf",
     table_name: "leaf",
     column_name_alias: "leaf",
+    at_clause: "at",
   },
   EMPTY: tableKeys,
   EXPRESSION_LIST: {

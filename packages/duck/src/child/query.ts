@@ -8,6 +8,7 @@ import { createView } from "./inputs.ts";
 import { writeParquet } from "./parquet.ts";
 import { placeOf } from "./place.ts";
 import { sendRows } from "./rows.ts";
+import { viewNameOf, viewsOf, withViews } from "./versions.ts";
 
 export type Send = (reply: Reply) => Promise<void>;
 
@@ -15,12 +16,14 @@ export type Send = (reply: Reply) => Promise<void>;
 export async function answer(engine: Engine, request: Request, send: Send): Promise<void> {
   let context: Context = { stage: "run", request };
   try {
-    const granted = request.kind === "run" ? request.inputs.map((input) => input.name.toLowerCase()) : undefined;
-    const { findings, regenerated } = await gate(engine, request.sql, granted && new Set(granted));
-    if (request.kind === "tables") return await send({ kind: "tables", names: findings.tables });
+    const views = request.kind === "run" ? viewsOf(request.inputs) : undefined;
+    const { findings, regenerated } = await gate(engine, request.sql, views);
+    if (request.kind === "tables") return await send({ kind: "tables", tables: findings.tables });
 
     context = { stage: "open", request, findings };
-    for (const input of request.inputs) await createView(engine, input);
+    for (const [index, input] of request.inputs.entries()) {
+      await createView(engine, { ...input, name: viewNameOf(input, index) });
+    }
 
     context = { stage: "run", request, findings };
     const { output } = request;
@@ -50,12 +53,17 @@ interface Passed {
   readonly regenerated: string;
 }
 
-async function gate(engine: Engine, sql: string, granted: ReadonlySet<string> | undefined): Promise<Passed> {
+async function gate(engine: Engine, sql: string, views: ReadonlyMap<string, string> | undefined): Promise<Passed> {
   const [serialized] = await engine.rows("SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree", [sql]);
-  const text = serialized?.tree ?? "";
+  let text = serialized?.tree ?? "";
   const tree = parseTree(text);
   if (tree.error === true) throw parseError(sql, tree);
-  const findings = inspect(tree, sql, granted);
+  const findings = inspect(tree, sql, views && new Set(views.keys()));
+  if (views !== undefined && findings.tables.some((table) => table.at !== undefined)) {
+    text = withViews(text, views);
+    // What runs is what was inspected, so the tree is inspected again as it is now.
+    inspect(parseTree(text), sql, new Set(views.values()));
+  }
   const [written] = await engine.rows("SELECT json_deserialize_sql($1::JSON)::VARCHAR AS sql", [text]);
   return { findings, regenerated: (written?.sql ?? "").replace(/;\s*$/, "") };
 }
