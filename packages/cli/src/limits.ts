@@ -16,8 +16,19 @@ export const waitingSaidMs = 2_000;
 export const progressWindowMs = 60_000;
 /** Reports of progress kept for it. */
 export const progressSamplesMax = 200;
-/** Columns of a progress bar. */
+/** Columns of a progress bar, and of one among those of many tasks. */
 export const progressBarColumns = 24;
+export const taskBarColumns = 12;
+/** With fewer columns than this beside it, a bar gives way to the words. */
+export const progressTextColumnsMin = 20;
+/** What is over within this shows no progress: it would only flicker. */
+export const progressAfterMs = 400;
+/** A run of more tasks than this has a line for their sum. */
+export const tasksTalliedMin = 3;
+/** A run of more tasks than this says its sum, and only what goes wrong task by task. */
+export const tasksSaidMax = 20;
+/** Tasks that must have ended before the time that a run has left is guessed from them. */
+export const tasksGuessMin = 2;
 
 /** Tasks that one command creates, cancels, retries or replays: what one call takes. */
 export const actionTasksMax = 10_000;

@@ -2,6 +2,7 @@ export * from "./client.ts";
 export * from "./dag/index.ts";
 export * from "./dataset.ts";
 export * from "./errors/index.ts";
+export * from "./history.ts";
 export * from "./limits.ts";
 export * from "./names.ts";
 export { openApiDocument } from "./openapi.ts";

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts";
+import { datasetRoutes } from "./dataset-routes.ts";
 import { dagErrors } from "./errors/dag.ts";
 import { errorRecordSchema } from "./errors/index.ts";
 import { batchItemsMax, dagSourceBytesMax, failedOutboxMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
@@ -231,15 +232,7 @@ export const userRoutes = defineRoutes({
     answer: datasetSchema.extend({ commits: z.array(commitSchema) }),
     errors: ["TR-1006"],
   },
-  resolveDatasets: {
-    method: "POST",
-    path: "/v1/datasets/resolve",
-    auth: "user",
-    summary: "Pin datasets and name their files, all in one snapshot",
-    body: z.object({ names: z.array(nameSchema).min(1).max(100), presign: z.boolean().default(false) }),
-    answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
-    errors: ["TR-1006"],
-  },
+  ...datasetRoutes,
   listFailedOutbox: {
     method: "GET",
     path: "/v1/outbox/failed",

@@ -1,15 +1,13 @@
 /** `trace dataset list | show`. */
-import { type Commit, type Dataset, type RouteAnswer, TraceError, type userRoutes } from "@trace/contracts";
+import type { Commit, Dataset } from "@trace/contracts";
 import type { Command } from "commander";
-import type { Cli, UserClient } from "../cli.ts";
-import { nearest } from "../nearest.ts";
+import type { Cli } from "../cli.ts";
 import type { CliOf } from "../program.ts";
 import { shortTaskId } from "../runs/task-id.ts";
 import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
 import { renderTable, type TableCell } from "../terminal/table.ts";
 import { examples, nameArgument } from "./arguments.ts";
-
-type DatasetDetail = RouteAnswer<(typeof userRoutes)["getDataset"]>;
+import { type DatasetDetail, getDataset } from "./dataset-names.ts";
 
 export function registerDataset(program: Command, cliOf: CliOf): void {
   const dataset = program
@@ -92,32 +90,6 @@ function list(cli: Cli, datasets: readonly Dataset[]): void {
   cli.say("", `${plural(datasets.length, "dataset")}${hidden === 0 ? "" : `, ${plural(hidden, "column")} not shown`}`);
 }
 
-/** Throws TR-1006 with the name that was probably meant. */
-export async function getDataset(client: UserClient, name: string): Promise<DatasetDetail> {
-  try {
-    return await client.getDataset({ params: { name } });
-  } catch (error) {
-    throw await withMeantName(client, error, [name]);
-  }
-}
-
-/** An unknown dataset's error with the nearest name that exists, or the error as it is. */
-export async function withMeantName(client: UserClient, error: unknown, names: readonly string[]): Promise<unknown> {
-  if (!(error instanceof TraceError) || error.code !== "TR-1006") return error;
-  const known = (await client.listDatasets({})).datasets.map((dataset) => dataset.name);
-  const wrong = names.find((name) => !known.includes(name));
-  if (wrong === undefined) return error;
-  const meant = nearest(wrong, known);
-  const detail = `there is no dataset '${wrong}'`;
-  if (known.length === 0) {
-    const fix = "deploy a DAG file whose jobs write it: trace deploy FILE";
-    return new TraceError("TR-1006", { detail, why: "nothing has been deployed yet", fix, cause: error });
-  }
-  const all = known.length === 1 ? "the only one" : `the ${count(known.length)} there are`;
-  const question = meant === undefined ? "" : `did you mean '${meant}'? `;
-  return new TraceError("TR-1006", { detail, fix: `${question}'trace dataset list' shows ${all}`, cause: error });
-}
-
 function show(cli: Cli, dataset: DatasetDetail): void {
   const palette = cli.outColors;
   const nowMs = cli.io.clock.nowMs();
@@ -169,8 +141,8 @@ function commitLines(cli: Cli, commits: readonly Commit[], nowMs: number): reado
       relative(commit.committed_at, nowMs),
       count(commit.rows),
       bytes(commit.bytes),
-      wide ? commit.task_id : shortTaskId(commit.task_id),
-      commit.dag_version.slice(0, 12),
+      commit.task_id === null ? (commit.actor ?? "") : wide ? commit.task_id : shortTaskId(commit.task_id),
+      commit.dag_version?.slice(0, 12) ?? "",
       commit.inputs.map((input) => `${input.dataset} ${input.commit}`).join(", "),
     ]),
     width: cli.outWidth - 2,

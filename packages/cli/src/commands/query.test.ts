@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ResolvedFile, TraceError } from "@trace/contracts";
-import type { DuckResult, DuckRun } from "@trace/duck";
+import { type DatasetRequest, type ResolvedFile, TraceError } from "@trace/contracts";
+import type { DuckResult, DuckRun, DuckTable } from "@trace/duck";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { QueryEngine } from "../query/engine.ts";
 import { FakeStack, linkSecret } from "../testing/fake-stack.ts";
 import { Harness, type HarnessOptions } from "../testing/harness.ts";
-import { sampleDataset } from "../testing/samples.ts";
+import { sampleDataset, sampleNowMs } from "../testing/samples.ts";
 
 const stack = new FakeStack();
 const cache = join(stack.state, "cache", "objects");
@@ -29,9 +29,26 @@ const result: DuckResult = {
   peakRssBytes: 0,
 };
 
+/** Commits of a dataset, by what is asked for; the answer is in the order of the questions. */
+const asked: DatasetRequest[][] = [];
+function resolveVersions(): void {
+  asked.length = 0;
+  stack.answers.resolveDatasets = async ({ body }) => {
+    asked.push(body.datasets ?? []);
+    return {
+      datasets: (body.datasets ?? []).map(({ dataset, version, timestamp }) => {
+        const commit = version ?? (timestamp === undefined ? 15 : 12);
+        return { dataset, generation: 1, commit, committed_at: null, schema: sampleDataset().schema, files };
+      }),
+    };
+  };
+}
+
 /** Reads what it is given instead of running SQL. */
 class FakeEngine implements QueryEngine {
   names: readonly string[] = ["quakes"];
+  /** With their versions; instead of `names`. */
+  versions: readonly DuckTable[] | undefined;
   answer: DuckResult = result;
   ran: DuckRun | undefined;
   /** What the files held when the query ran. */
@@ -39,8 +56,8 @@ class FakeEngine implements QueryEngine {
   stopped = 0;
   onRun: ((run: DuckRun) => void) | undefined;
 
-  async tables(): Promise<string[]> {
-    return [...this.names];
+  async tables(): Promise<DuckTable[]> {
+    return this.versions === undefined ? this.names.map((name) => ({ name })) : [...this.versions];
   }
 
   async run(run: DuckRun): Promise<DuckResult> {
@@ -68,7 +85,7 @@ beforeEach(() => {
   stack.fetched.length = 0;
   stack.answers.listDatasets = async () => ({ datasets: [sampleDataset()] });
   stack.answers.resolveDatasets = async ({ body }) => ({
-    datasets: body.names.map((dataset) => {
+    datasets: (body.names ?? []).map((dataset) => {
       if (dataset !== "quakes") throw new TraceError("TR-1006", { detail: `no dataset ${dataset}` });
       return { dataset, generation: 1, commit: 3, committed_at: null, schema: sampleDataset().schema, files };
     }),
@@ -80,7 +97,10 @@ test("a query fetches the files of the datasets it names, once, and runs over th
   engine.names = ["Quakes", "quakes"];
   const { code, stdout, stderr } = await harness().run("query", "FROM quakes");
   expect(code).toBe(0);
-  expect(engine.ran?.inputs).toEqual([{ name: "quakes", files: [join(cache, file.sha256)], format: "parquet" }]);
+  const { schema } = sampleDataset();
+  expect(engine.ran?.inputs).toEqual([
+    { name: "quakes", files: [join(cache, file.sha256)], format: "parquet", schema },
+  ]);
   expect(engine.read).toEqual([content.toString()]);
   expect(stdout.split("\n")).toEqual([
     "place        quakes",
@@ -89,7 +109,7 @@ test("a query fetches the files of the datasets it names, once, and runs over th
     "null              3",
     "",
   ]);
-  expect(stderr.trim()).toBe("2 rows, commit 3 of quakes, 42 ms");
+  expect(stderr.trim()).toBe("2 rows, commit 3 of quakes, 20 B fetched, 42 ms");
   expect(engine.stopped).toBe(1);
   await harness().run("query", "FROM quakes");
   expect(stack.fetched).toEqual(["/trace-datasets/quakes/part-0.parquet"]);
@@ -262,4 +282,91 @@ test("without a state folder the cache is in the user's own cache folder, and no
 test("--json with another format is wrong use, before anything is asked", async () => {
   expect((await harness().run("query", "FROM quakes", "--json", "--format", "csv")).code).toBe(2);
   expect(engine.ran).toBeUndefined();
+});
+
+const at12 = { unit: "version", value: 12 } as const;
+const atSeven = { unit: "timestamp", value: "2026-11-24T07:00:00.000000Z" } as const;
+
+test("versions in the SQL are settled by one call, and one view answers all that name the same commit", async () => {
+  resolveVersions();
+  engine.versions = [
+    { name: "Quakes" },
+    { name: "quakes", at: at12 },
+    { name: "quakes", at: atSeven },
+    { name: "quakes", at: { unit: "version", value: 3 } },
+  ];
+  const { code, stdout } = await harness().run("query", "FROM quakes", "--json");
+  expect(code).toBe(0);
+  expect(asked).toEqual([
+    [
+      { dataset: "quakes" },
+      { dataset: "quakes", version: 12 },
+      { dataset: "quakes", timestamp: "2026-11-24T07:00:00.000000Z" },
+      { dataset: "quakes", version: 3 },
+    ],
+  ]);
+  expect(engine.ran?.inputs.map(({ name, at }) => ({ name, at }))).toEqual([
+    { name: "quakes", at: undefined },
+    { name: "quakes", at: [at12, atSeven] },
+    { name: "quakes", at: [{ unit: "version", value: 3 }] },
+  ]);
+  const { datasets } = JSON.parse(stdout) as { datasets: { commit: number }[] };
+  expect(datasets.map((dataset) => dataset.commit)).toEqual([15, 12, 3]);
+});
+
+test.each([
+  ["12", { version: 12 }],
+  ["2026-11-24 07:00", { timestamp: "2026-11-24T07:00:00.000000Z" }],
+  ["2026-11-24T08:00:00+01:00", { timestamp: "2026-11-24T07:00:00.000000Z" }],
+  ["2h", { timestamp: "2026-11-23T06:00:10.000Z" }],
+])("--as-of %s is what the head stands for, and AT goes before it", async (text, version) => {
+  resolveVersions();
+  engine.versions = [{ name: "quakes" }, { name: "quakes", at: { unit: "version", value: 3 } }];
+  expect((await harness({ nowMs: sampleNowMs }).run("query", "FROM quakes", "--as-of", text)).code).toBe(0);
+  expect(asked).toEqual([
+    [
+      { dataset: "quakes", ...version },
+      { dataset: "quakes", version: 3 },
+    ],
+  ]);
+});
+
+test.each(["yesterday", "0", "-1", "2026-02-30", "2 fortnights"])(
+  "--as-of %j is wrong use, said before any call",
+  async (text) => {
+    const { code, stderr } = await harness({ cwd: "/" }).run("query", "FROM quakes", "--as-of", text);
+    expect(code).toBe(2);
+    expect(stderr.replaceAll(/\s+/g, " ")).toContain("how long ago (30m, 2h, 1d)");
+  },
+);
+
+test("a commit's number for a query of two datasets is refused with the AT to write", async () => {
+  engine.names = ["quakes", "by_region"];
+  const { code, stderr } = await harness().run("query", "FROM quakes, by_region", "--as-of", "12");
+  expect(code).toBe(2);
+  expect(stderr.replaceAll(/\s+/g, " ")).toContain("FROM quakes AT (VERSION => 12)");
+});
+
+test.each([
+  ["TR-4020", 1],
+  ["TR-4021", 1],
+  ["TR-4022", 4],
+] as const)("a version that cannot be had (%s) is told as the dispatcher tells it", async (code, exit) => {
+  stack.answers.resolveDatasets = async () => {
+    throw new TraceError(code, {
+      detail: "commit 99 of 'quakes' is not there",
+      fix: "see: trace dataset history quakes",
+    });
+  };
+  engine.versions = [{ name: "quakes", at: { unit: "version", value: 99 } }];
+  const outcome = await harness().run("query", "FROM quakes AT (VERSION => 99)");
+  expect({ code: outcome.code, stdout: outcome.stdout }).toEqual({ code: exit, stdout: "" });
+  expect(outcome.stderr).toContain(`error ${code}: commit 99`);
+});
+
+test("an answer that tells of another dataset is not taken for the one that was asked for", async () => {
+  stack.answers.resolveDatasets = async () => ({
+    datasets: [{ dataset: "other", generation: 1, commit: 3, committed_at: null, schema: [], files: [] }],
+  });
+  expect((await harness().run("query", "FROM quakes")).stderr).toContain("TR-1010");
 });

@@ -5,42 +5,36 @@
 import { once } from "node:events";
 import { createWriteStream, existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { finished } from "node:stream/promises";
-import { namePattern, type ResolvedDataset, TraceError } from "@trace/contracts";
-import type { DuckInput, DuckResult } from "@trace/duck";
+import { TraceError } from "@trace/contracts";
+import type { DuckResult } from "@trace/duck";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { Interrupted } from "../exit.ts";
-import {
-  cacheBytesMax,
-  queryBytesMax,
-  queryDeadlineMs,
-  queryRowsDefault,
-  queryRowsMax,
-  tableRowsDefault,
-} from "../limits.ts";
+import { queryBytesMax, queryDeadlineMs, queryRowsDefault, queryRowsMax, tableRowsDefault } from "../limits.ts";
 import type { CliOf } from "../program.ts";
-import { ObjectCache } from "../query/cache.ts";
-import { fetchFiles } from "../query/download.ts";
 import type { QueryEngine } from "../query/engine.ts";
+import { fetchAll, inputsOf } from "../query/fetching.ts";
+import { type AsOf, askedTables, type PinnedTable, pinTables, readAsOf } from "../query/pinning.ts";
 import { dataLines, objectsOf, type QueryFormat, queryFormats, tableOf } from "../query/render.ts";
 import { systemReason } from "../state/settings-file.ts";
-import { count, duration, plural } from "../terminal/format.ts";
+import { bytes, count, duration, plural } from "../terminal/format.ts";
+import { ProgressReport } from "../terminal/report.ts";
 import { examples, oneOf, wholeNumber } from "./arguments.ts";
-import { withMeantName } from "./dataset.ts";
 
 export interface QueryOptions {
   readonly format?: QueryFormat;
   readonly limit?: number;
   readonly output?: string;
   readonly force?: boolean;
+  readonly asOf?: string;
 }
 
 interface Answer {
   readonly result: DuckResult;
-  readonly datasets: readonly ResolvedDataset[];
+  readonly tables: readonly PinnedTable[];
+  readonly fetchedBytes: number;
 }
 
 export function registerQuery(program: Command, cliOf: CliOf, engine: () => Promise<QueryEngine>): void {
@@ -48,7 +42,7 @@ export function registerQuery(program: Command, cliOf: CliOf, engine: () => Prom
     .command("query")
     .summary("read datasets with SQL")
     .description(
-      "Runs one SELECT over committed datasets. All of them are read as they were at one moment. The SQL is DuckDB's; it can read datasets and nothing else.",
+      "Runs one SELECT over committed datasets. All of them are read as they were at one moment, or each as AT says. The SQL is DuckDB's; it can read datasets and nothing else.",
     )
     .argument("<sql>", "one SELECT; datasets are tables")
     .option(
@@ -61,6 +55,7 @@ export function registerQuery(program: Command, cliOf: CliOf, engine: () => Prom
       `at most this many rows (default: ${tableRowsDefault} in a table, else ${count(queryRowsDefault)})`,
       wholeNumber(1, queryRowsMax),
     )
+    .option("--as-of <time|commit>", "datasets as they were then: a moment, how long ago (2h), or a commit's number")
     .option("--output <file>", "write the rows to a file (default format: by its ending)")
     .option("--force", "replace the file if it exists")
     .addHelpText(
@@ -69,6 +64,8 @@ export function registerQuery(program: Command, cliOf: CliOf, engine: () => Prom
         ["trace query 'SELECT * FROM quakes LIMIT 10'", "a table"],
         ["trace query 'SELECT region, count(*) FROM quakes GROUP BY ALL' --format csv", "for a spreadsheet"],
         ["trace query 'FROM quakes' --limit 100000 --output quakes.csv", "into a file"],
+        ["trace query 'SELECT count(*) FROM quakes' --as-of 2h", "as it was two hours ago"],
+        ["trace query 'FROM quakes AT (VERSION => 12) EXCEPT FROM quakes'", "two versions in one query"],
         ["trace query 'FROM quakes' --json | jq '.rows[0]'", "with columns, commits and counts"],
       ),
     )
@@ -78,7 +75,8 @@ export function registerQuery(program: Command, cliOf: CliOf, engine: () => Prom
       const asked = options.limit ?? (format === "table" ? tableRowsDefault : queryRowsDefault);
       const target =
         options.output === undefined ? undefined : checkOutput(cli, options.output, options.force === true);
-      const answer = await query(cli, { sql, rowsMax: asked, engine });
+      const asOf = options.asOf === undefined ? undefined : await asOfOption(options.asOf);
+      const answer = await query(cli, { sql, rowsMax: asked, asOf, engine });
       if (target !== undefined) await writeFileOf(target, format === "table" ? "csv" : format, answer.result);
       answerQuery(cli, answer, { format, target });
     });
@@ -104,6 +102,17 @@ function formatOf(cli: Cli, options: QueryOptions): QueryFormat {
   return formatsByEnding[ending] ?? (options.output !== undefined ? "csv" : cli.json ? "json" : "table");
 }
 
+/** `--as-of` as it is meant. Loaded when it is given: DuckDB's package knows how a moment is written. Throws TR-7001. */
+export async function asOfOption(text: string): Promise<AsOf> {
+  const { momentOf } = await import("@trace/duck");
+  const asOf = readAsOf(text, momentOf);
+  if (asOf !== undefined) return asOf;
+  throw new TraceError("TR-7001", {
+    detail: `--as-of '${text.slice(0, 100)}' is no time and no commit`,
+    fix: "a commit (12), a moment ('2026-11-24 07:00', UTC unless it says otherwise), or how long ago (30m, 2h, 1d)",
+  });
+}
+
 /** Before any work: a long query should not end at a file that it may not write. */
 function checkOutput(cli: Cli, output: string, force: boolean): string {
   const path = resolve(cli.io.cwd, output);
@@ -115,94 +124,44 @@ function checkOutput(cli: Cli, output: string, force: boolean): string {
   });
 }
 
-function cacheFolder(cli: Cli): string {
-  const { dir, exists } = cli.state;
-  // No stack on this machine: a state folder is not made for a cache.
-  const home = cli.io.env.XDG_CACHE_HOME || join(cli.io.env.HOME ?? homedir(), ".cache");
-  return exists ? join(dir, "cache", "objects") : join(home, "trace", "objects");
-}
-
 interface QueryParts {
   readonly sql: string;
   readonly rowsMax: number;
+  readonly asOf?: AsOf | undefined;
   readonly engine: () => Promise<QueryEngine>;
 }
 
-async function query(cli: Cli, parts: QueryParts): Promise<Answer> {
+/** Runs one SELECT over what it names. Throws what settling, fetching and DuckDB throw, Interrupted on Ctrl-C. */
+export async function query(cli: Cli, parts: QueryParts): Promise<Answer> {
   const abort = new AbortController();
   const release = cli.io.onInterrupt(() => abort.abort());
+  const { signal } = abort;
   const engine = await parts.engine();
+  const report = new ProgressReport(cli, "running the query");
   try {
-    const datasets = await pin(cli, namesOf(await engine.tables(parts.sql, abort.signal)), abort.signal);
-    const inputs = await inputsOf(cli, datasets, abort.signal);
+    const asked = askedTables(await engine.tables(parts.sql, signal));
+    const tables = await pinTables(cli, asked, { asOf: parts.asOf, signal });
+    const files = tables.flatMap((table) => table.dataset.files);
+    const fetched = await fetchAll(cli, files, signal);
     const result = await engine.run({
       sql: parts.sql,
-      inputs,
+      inputs: inputsOf(tables, fetched.paths),
       output: { kind: "rows", rowsMax: parts.rowsMax, bytesMax: queryBytesMax },
       limits: { deadlineMs: queryDeadlineMs },
-      signal: abort.signal,
+      signal,
+      onProgress: ({ percent }) => {
+        if (percent !== undefined) report.show({ done: Math.floor(percent), total: 100 });
+      },
     });
-    return { result, datasets };
+    return { result, tables, fetchedBytes: fetched.bytes };
   } catch (error) {
-    if (abort.signal.aborted) throw new Interrupted();
+    if (signal.aborted) throw new Interrupted();
     throw error;
   } finally {
+    report.end();
     await engine.stop();
     release();
   }
-}
-
-/** SQL does not mind case, datasets are lower case. Throws TR-1006 for what can be no dataset. */
-function namesOf(tables: readonly string[]): string[] {
-  return [...new Set(tables.map((table) => table.toLowerCase()))].map((name) => {
-    if (namePattern.test(name)) return name;
-    throw new TraceError("TR-1006", {
-      detail: `there is no dataset '${name.slice(0, 128)}'`,
-      why: "a query reads datasets, and their names are lower-case letters, digits and _",
-      fix: "see which there are: trace dataset list",
-    });
-  });
-}
-
-async function pin(cli: Cli, names: readonly string[], signal: AbortSignal): Promise<readonly ResolvedDataset[]> {
-  if (names.length === 0) return [];
-  return await cli.withClient(async (client) => {
-    try {
-      const { datasets } = await client.resolveDatasets({ body: { names: [...names], presign: true } }, { signal });
-      return datasets;
-    } catch (error) {
-      throw await withMeantName(client, error, names);
-    }
-  });
-}
-
-async function inputsOf(cli: Cli, datasets: readonly ResolvedDataset[], signal: AbortSignal): Promise<DuckInput[]> {
-  const files = datasets.flatMap((dataset) => dataset.files);
-  const cache = new ObjectCache({ folder: cacheFolder(cli), bytesMax: cacheBytesMax, clock: cli.io.clock });
-  let paths: ReadonlyMap<string, string> = new Map();
-  if (files.length > 0) {
-    await cache.open();
-    ({ paths } = await fetchFiles(cache, files, signal));
-    await cache.evict();
-  }
-  return datasets.map((dataset) => {
-    if (dataset.files.length === 0 && dataset.schema.length === 0) throw nothingCommitted(dataset);
-    return {
-      name: dataset.dataset,
-      files: dataset.files.map((file) => paths.get(file.sha256) ?? ""),
-      format: "parquet",
-      ...(dataset.files.length > 0
-        ? {}
-        : { columns: Object.fromEntries(dataset.schema.map((column) => [column.name, column.type])) }),
-    };
-  });
-}
-
-function nothingCommitted(dataset: ResolvedDataset): TraceError {
-  return new TraceError("TR-4012", {
-    detail: `nothing has been committed to '${dataset.dataset}' yet`,
-    fix: `run the DAG that writes it; 'trace dataset show ${dataset.dataset}' names it`,
-  });
 }
 
 /** Written beside and renamed, so that nobody reads half of it. Throws TR-7005. */
@@ -238,18 +197,24 @@ interface Shown {
   readonly target: string | undefined;
 }
 
-function answerQuery(cli: Cli, { result, datasets }: Answer, shown: Shown): void {
+/** Each dataset and version that was read, once. */
+function pinned(tables: readonly PinnedTable[]): { dataset: string; generation: number; commit: number }[] {
+  const refs = tables.map(({ dataset: { dataset, generation, commit } }) => ({ dataset, generation, commit }));
+  return [...new Map(refs.map((ref) => [JSON.stringify(ref), ref])).values()];
+}
+
+function answerQuery(cli: Cli, answer: Answer, shown: Shown): void {
+  const { result } = answer;
   const rows = result.rows ?? [];
   const cutOff = result.truncated === true;
   if (cli.json) {
-    const pinned = datasets.map(({ dataset, generation, commit }) => ({ dataset, generation, commit }));
     const written = shown.target === undefined ? { rows: objectsOf(result.columns, rows) } : { output: shown.target };
     cli.printJson({
       columns: result.columns,
       ...written,
       row_count: rows.length,
       truncated: cutOff,
-      datasets: pinned,
+      datasets: pinned(answer.tables),
       elapsed_ms: result.elapsedMs,
     });
     return;
@@ -266,7 +231,7 @@ function answerQuery(cli: Cli, { result, datasets }: Answer, shown: Shown): void
   }
   const { dim } = cli.errColors;
   if (shown.format === "table") cli.say("");
-  cli.say(dim(footer(result, datasets, shown)));
+  cli.say(dim(footer(answer, shown)));
   if (hidden > 0) cli.say(dim(`${plural(hidden, "column")} did not fit: select fewer, or use --format json`));
   if (cutOff) {
     const text = `there are more rows: use --limit${shown.target === undefined ? " or --output FILE" : ""}`;
@@ -275,16 +240,13 @@ function answerQuery(cli: Cli, { result, datasets }: Answer, shown: Shown): void
   }
 }
 
-/** `1,707 rows, commit 3 of quakes, 42 ms`. */
-export function footer(
-  result: DuckResult,
-  datasets: readonly ResolvedDataset[],
-  shown: { target: string | undefined },
-): string {
+/** `1,707 rows, commit 3 of quakes, 84 kB fetched, 42 ms`. */
+function footer({ result, tables, fetchedBytes }: Answer, shown: { target: string | undefined }): string {
   const rows = result.rows?.length ?? 0;
   const parts = [`${result.truncated === true ? "first " : ""}${plural(rows, "row")}`];
   if (shown.target !== undefined) parts.push(`written to ${shown.target}`);
-  for (const { dataset, commit } of datasets) parts.push(`commit ${commit} of ${dataset}`);
+  for (const { dataset, commit } of pinned(tables)) parts.push(`commit ${commit} of ${dataset}`);
+  if (fetchedBytes > 0) parts.push(`${bytes(fetchedBytes)} fetched`);
   parts.push(duration(result.elapsedMs));
   return parts.join(", ");
 }

@@ -3,8 +3,9 @@ import { pageRowsDefault, pageRowsMax, type Task, taskStates } from "@trace/cont
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import type { CliOf } from "../program.ts";
+import { progressText } from "../runs/progress.ts";
 import { shortTaskId } from "../runs/task-id.ts";
-import { elapsedMs, progressText } from "../runs/view.ts";
+import { elapsedMs } from "../runs/view.ts";
 import { waitingText } from "../runs/waiting.ts";
 import { duration, plural, relative } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";

@@ -16,24 +16,38 @@ export interface Fetched {
   readonly bytes: number;
 }
 
+export interface FetchOptions {
+  readonly signal: AbortSignal;
+  /** Called as bytes arrive. What is in the cache counts in neither figure. */
+  readonly onProgress?: ((progress: { done: number; total: number; unit: "bytes" }) => void) | undefined;
+}
+
 /** Every file named, `downloadsMax` at a time. Throws TR-7005, TR-7006, TR-7007. */
 export async function fetchFiles(
   cache: ObjectCache,
   files: readonly ResolvedFile[],
-  signal: AbortSignal,
+  { signal, onProgress }: FetchOptions,
 ): Promise<Fetched> {
   const paths = new Map<string, string>();
-  const wanted = [...new Map(files.map((file) => [file.sha256, file])).values()];
-  let bytes = 0;
+  const wanted: ResolvedFile[] = [];
+  for (const file of new Map(files.map((one) => [one.sha256, one])).values()) {
+    const kept = await cache.find(file.sha256, file.bytes);
+    if (kept === undefined) wanted.push(file);
+    else paths.set(file.sha256, kept);
+  }
+  const total = wanted.reduce((sum, file) => sum + file.bytes, 0);
+  let done = 0;
+  const onBytes = (bytes: number) => {
+    done += bytes;
+    onProgress?.({ done, total, unit: "bytes" });
+  };
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const next = wanted[Symbol.iterator]();
   const lane = async (): Promise<void> => {
     for (const file of { [Symbol.iterator]: () => next }) {
       either.throwIfAborted();
-      const kept = await cache.find(file.sha256, file.bytes);
-      paths.set(file.sha256, kept ?? (await download(cache, file, either)));
-      if (kept === undefined) bytes += file.bytes;
+      paths.set(file.sha256, await download(cache, file, { signal: either, onBytes }));
     }
   };
   const lanes = Array.from({ length: Math.min(downloadsMax, wanted.length) }, async () => {
@@ -48,7 +62,7 @@ export async function fetchFiles(
   const failures = settled.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
   // The others were cut by the first failure and only say so.
   if (failures.length > 0) throw failures.find((failure) => failure instanceof TraceError) ?? failures[0];
-  return { paths, bytes };
+  return { paths, bytes: total };
 }
 
 function placeOf(file: ResolvedFile): string {
@@ -73,13 +87,19 @@ function damagedDownload(file: ResolvedFile, why: string): TraceError {
   });
 }
 
-async function download(cache: ObjectCache, file: ResolvedFile, signal: AbortSignal): Promise<string> {
+interface DownloadOptions {
+  readonly signal: AbortSignal;
+  readonly onBytes: (bytes: number) => void;
+}
+
+async function download(cache: ObjectCache, file: ResolvedFile, options: DownloadOptions): Promise<string> {
+  const { signal, onBytes } = options;
   if (file.url === undefined) throw notFetched(file, "the dispatcher gave no link to it");
   const timed = AbortSignal.any([signal, AbortSignal.timeout(downloadMsMax)]);
   const body = await openBody(file, file.url, timed);
   const partial = cache.partialPath(file.sha256);
   try {
-    await save(file, body, partial);
+    await save(file, body, { path: partial, onBytes });
     return await cache.keep(partial, file.sha256);
   } catch (error) {
     await rm(partial, { force: true });
@@ -113,7 +133,13 @@ function reasonOf(error: unknown): string {
     : `the connection to the object store failed: ${found}`;
 }
 
-async function save(file: ResolvedFile, body: ReadableStream<Uint8Array>, path: string): Promise<void> {
+interface SaveOptions {
+  readonly path: string;
+  readonly onBytes: (bytes: number) => void;
+}
+
+async function save(file: ResolvedFile, body: ReadableStream<Uint8Array>, options: SaveOptions): Promise<void> {
+  const { path, onBytes } = options;
   const hash = createHash("sha256");
   let bytes = 0;
   const target = await open(path, "wx", 0o600).catch((error: unknown) => {
@@ -124,6 +150,7 @@ async function save(file: ResolvedFile, body: ReadableStream<Uint8Array>, path: 
       bytes += chunk.length;
       if (bytes > file.bytes) break;
       hash.update(chunk);
+      onBytes(chunk.length);
       await target.writeFile(chunk).catch((error: unknown) => {
         throw cannotWrite(path, error);
       });

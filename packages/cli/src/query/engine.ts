@@ -1,10 +1,10 @@
 /** What a query needs of DuckDB, so that commands can be tested without it. */
-import type { DuckResult, DuckRun } from "@trace/duck";
+import type { DuckResult, DuckRun, DuckTable } from "@trace/duck";
 import { queryDeadlineMs } from "../limits.ts";
 
 export interface QueryEngine {
-  /** Names of the tables that a SELECT reads. */
-  tables(sql: string, signal?: AbortSignal): Promise<string[]>;
+  /** The tables that a SELECT reads, each with its version where AT names one. */
+  tables(sql: string, signal?: AbortSignal): Promise<DuckTable[]>;
   run(run: DuckRun): Promise<DuckResult>;
   stop(): Promise<void>;
 }

@@ -1,7 +1,13 @@
-/** How fast a task gets on, and when it will be there, from what it reports. Pure: time arrives as an argument. */
+/**
+ * How fast a piece of work gets on, and when it will be there, from what it reports, and the words and the bar for it. Pure: time
+ * arrives as an argument.
+ */
 import type { Progress } from "@trace/contracts";
-import { progressBarColumns, progressSamplesMax, progressWindowMs } from "../limits.ts";
-import { amount, duration } from "../terminal/format.ts";
+import { progressBarColumns, progressSamplesMax, progressTextColumnsMin, progressWindowMs } from "../limits.ts";
+import type { Palette } from "../terminal/ansi.ts";
+import { etaText } from "../terminal/eta.ts";
+import { amount, count } from "../terminal/format.ts";
+import { cut, printable } from "../terminal/width.ts";
 
 interface Sample {
   readonly atMs: number;
@@ -41,14 +47,14 @@ export class ProgressMeter {
     return ((last.done - first.done) * 1_000) / (last.atMs - first.atMs);
   }
 
-  /** Milliseconds to the end at this speed; undefined when the end or the speed is not known. */
+  /** Milliseconds to the end at this speed; undefined when the end or the speed is not known, or when the guess was wrong. */
   leftMs(nowMs: number): number | undefined {
     const speed = this.perSecond;
     const last = this.#samples.at(-1);
     const total = this.#last?.total;
     if (speed === undefined || speed <= 0 || last === undefined || total === undefined) return undefined;
     const leftMs = ((total - last.done) / speed) * 1_000 - (nowMs - last.atMs);
-    return total <= last.done ? undefined : Math.max(0, leftMs);
+    return total <= last.done || leftMs < 0 ? undefined : leftMs;
   }
 
   #old(nowMs: number): boolean {
@@ -65,15 +71,54 @@ export function progressBar(progress: Progress, columns = progressBarColumns): s
   return "█".repeat(full) + "░".repeat(columns - full);
 }
 
-/** `410 rows/s, 1.2 s left`; empty before there is a speed. */
-export function paceText(meter: ProgressMeter, unit: Progress["unit"], nowMs: number): string {
+/** `reading, 1,200 of 1,707 rows (70 %)`. */
+export function progressText(progress: Progress): string {
+  const parts = [printable(progress.message)];
+  const { done, total, unit } = progress;
+  if (done !== undefined && total !== undefined && total > 0) {
+    const percent = `${Math.min(100, Math.floor((done / total) * 100))} %`;
+    const first = unit === "rows" || unit === undefined ? count(done) : amount(done, unit);
+    parts.push(`${first} of ${amount(total, unit)} (${percent})`);
+  } else if (done !== undefined && done > 0) {
+    parts.push(amount(done, unit));
+  }
+  return parts.filter((part) => part !== "").join(", ");
+}
+
+/** `410 rows/s, about 10 s left`: what is not known is said to be unknown; empty before anything is done. */
+export function paceText(meter: ProgressMeter, progress: Progress, nowMs: number): string {
+  const { done = 0, total, unit } = progress;
   const speed = meter.perSecond;
   // Milliseconds a second say nothing.
   const parts = speed === undefined || unit === "ms" ? [] : [`${amount(rounded(speed), unit)}/s`];
-  // A guess of less than a second is none, and one in tenths of a second pretends to more than it knows.
-  const leftSeconds = Math.round((meter.leftMs(nowMs) ?? 0) / 1_000);
-  if (leftSeconds > 0) parts.push(`${leftSeconds < 60 ? `${leftSeconds} s` : duration(leftSeconds * 1_000)} left`);
+  if (total === undefined) {
+    if (done > 0) parts.push("total unknown");
+  } else if (done < total) parts.push(etaText(meter.leftMs(nowMs)));
   return parts.join(", ");
+}
+
+interface ProgressLineParts {
+  readonly nowMs: number;
+  /** Draws a bar before the words and keeps the whole narrower than the terminal. */
+  readonly bar?: { readonly width: number; readonly palette: Palette } | undefined;
+}
+
+/** `████████░░░░  reading, 1,200 of 1,707 rows (70 %), 410 rows/s, about 10 s left`. */
+export function progressLine(
+  progress: Progress,
+  meter: ProgressMeter,
+  { nowMs, bar: place }: ProgressLineParts,
+): string {
+  const parts = [progressText(progress), paceText(meter, progress, nowMs)];
+  const text = parts.filter((part) => part !== "").join(", ");
+  if (place === undefined) return text;
+  const { width, palette } = place;
+  const bar = progressBar(progress);
+  const drawn = bar === undefined ? "" : `${bar}  `;
+  const room = width - 1 - drawn.length;
+  // Too narrow for both: the words say what the bar shows, and more.
+  if (room < progressTextColumnsMin) return palette.dim(cut(text, Math.max(0, width - 1)));
+  return `${palette.cyan(drawn)}${palette.dim(cut(text, room))}`;
 }
 
 /** Two digits, three for what is large: a speed is a guess. */

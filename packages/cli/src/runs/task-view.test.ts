@@ -11,19 +11,19 @@ import { outcomeText, TaskChanges, type TaskViewOptions, taskLines } from "./tas
 const meter = new ProgressMeter();
 meter.take({ message: "reading", done: 400, total: 1707, unit: "rows" }, sampleNowMs - 2_000);
 meter.take({ message: "reading", done: 1200, total: 1707, unit: "rows" }, sampleNowMs);
-const view: TaskViewOptions = { nowMs: sampleNowMs, width: 100, tick: 0, palette: noColors, meter };
+const view: TaskViewOptions = { nowMs: sampleNowMs, width: 120, tick: 0, palette: noColors, meter };
 
 test("a running task shows its worker, how far it is, how fast, and what is left", () => {
   expect(taskLines(sampleTask({ attempt: 2 }), view)).toEqual([
     "⠋  quakes.ingest_quakes  running  2.0 s, attempt 2, on worker-1",
-    "   ████████████████░░░░░░░░  reading, 1,200 of 1,707 rows (70 %), 400 rows/s, 1 s left",
+    "   ████████████████░░░░░░░░  reading, 1,200 of 1,707 rows (70 %), 400 rows/s, a few seconds left",
   ]);
 });
 
 test("a task without a total has no bar, one that reports nothing has one line", () => {
   const progress = { message: "reading", done: 12, unit: "rows" } as const;
   const unmeasured = { ...view, meter: new ProgressMeter() };
-  expect(taskLines(sampleTask({ progress }), unmeasured)[1]).toBe("   reading, 12 rows");
+  expect(taskLines(sampleTask({ progress }), unmeasured)[1]).toBe("   reading, 12 rows, total unknown");
   expect(taskLines(sampleTask({ progress: null }), unmeasured)).toHaveLength(1);
 });
 

@@ -6,17 +6,8 @@ import type { Task } from "@trace/contracts";
 import { runLineEveryMs } from "../limits.ts";
 import { duration } from "../terminal/format.ts";
 import { columnsOf, cut, printable } from "../terminal/width.ts";
-import { type ProgressMeter, paceText, progressBar } from "./progress.ts";
-import {
-  changeLine,
-  clockText,
-  elapsedMs,
-  markOf,
-  noteOf,
-  progressText,
-  standingOf,
-  type ViewOptions,
-} from "./view.ts";
+import { type ProgressMeter, progressLine } from "./progress.ts";
+import { changeLine, clockText, elapsedMs, markOf, noteOf, standingOf, type ViewOptions } from "./view.ts";
 
 export interface TaskViewOptions extends Omit<ViewOptions, "height"> {
   readonly meter: ProgressMeter;
@@ -44,24 +35,13 @@ export function taskLines(task: Task, options: TaskViewOptions): string[] {
       : [
           `${paint(mark)}  ${palette.bold(name)}  ${paint(standing)}  ${palette.dim(cut(rest, Math.max(0, room)))}`.trimEnd(),
         ];
-  const progress = progressLine(task, options);
-  if (progress !== undefined) lines.push(progress);
+  if (task.state === "running" && task.progress !== null) {
+    const indent = "   ";
+    const bar = { width: width - indent.length, palette };
+    lines.push(`${indent}${progressLine(task.progress, options.meter, { nowMs, bar })}`);
+  }
   if (options.trouble !== undefined) lines.push(palette.yellow(cut(`! ${options.trouble}`, width - 1)));
   return lines;
-}
-
-/** `   ████████░░░░  reading, 1,200 of 1,707 rows (70 %), 410 rows/s, 1.2 s left`. */
-function progressLine(task: Task, { meter, nowMs, palette, width }: TaskViewOptions): string | undefined {
-  const { progress } = task;
-  if (task.state !== "running" || progress === null) return undefined;
-  const bar = progressBar(progress);
-  const text = [progressText(progress), paceText(meter, progress.unit, nowMs)].filter((part) => part !== "").join(", ");
-  const indent = "   ";
-  const drawn = bar === undefined ? "" : `${bar}  `;
-  const room = width - 1 - indent.length - drawn.length;
-  // Too narrow for both: the words say what the bar shows, and more.
-  if (room < 20) return `${indent}${palette.dim(cut(text, Math.max(0, width - 1 - indent.length)))}`;
-  return `${indent}${palette.cyan(drawn)}${palette.dim(cut(text, room))}`;
 }
 
 /** Says what changed since it was last asked, and every 10 s that a running task still runs. */

@@ -2,11 +2,13 @@
  * What a run looks like while it goes: pure functions of its state, the time and the width. One line per task for a
  * terminal (`runLines`), one line per change for everything else (`changeLine`).
  */
-import type { Progress, Run, Task } from "@trace/contracts";
-import { runLineEveryMs } from "../limits.ts";
+import type { Run, Task } from "@trace/contracts";
+import { progressTextColumnsMin, runLineEveryMs, taskBarColumns, tasksSaidMax, tasksTalliedMin } from "../limits.ts";
 import type { Paint, Palette } from "../terminal/ansi.ts";
-import { amount, count, duration, relative } from "../terminal/format.ts";
+import { count, duration, relative } from "../terminal/format.ts";
 import { columnsOf, cut, pad, printable } from "../terminal/width.ts";
+import { paceText, progressBar, progressText } from "./progress.ts";
+import { RunMeters, tallyText, taskName } from "./tally.ts";
 import { waitingText } from "./waiting.ts";
 
 export interface ViewOptions {
@@ -45,20 +47,6 @@ export function markOf(standing: Standing, tick: number, palette: Palette): { ma
     default:
       return { mark: "·", paint: palette.dim };
   }
-}
-
-/** `reading, 1,200 of 1,707 rows (70 %)`. */
-export function progressText(progress: Progress): string {
-  const parts = [printable(progress.message)];
-  const { done, total, unit } = progress;
-  if (done !== undefined && total !== undefined && total > 0) {
-    const percent = `${Math.min(100, Math.floor((done / total) * 100))} %`;
-    const first = unit === "rows" || unit === undefined ? count(done) : amount(done, unit);
-    parts.push(`${first} of ${amount(total, unit)} (${percent})`);
-  } else if (done !== undefined && done > 0) {
-    parts.push(amount(done, unit));
-  }
-  return parts.filter((part) => part !== "").join(", ");
 }
 
 /** How long the task has been at work, or was. */
@@ -102,27 +90,43 @@ interface Row {
   readonly standing: Standing;
   readonly attempt: string;
   readonly elapsed: string;
+  readonly bar: string;
   readonly note: string;
 }
 
-function rowsOf(run: Run, options: ViewOptions): Row[] {
+export interface RunViewOptions extends ViewOptions {
+  readonly meters: RunMeters;
+}
+
+function rowsOf(run: Run, options: RunViewOptions): Row[] {
   const rows = run.tasks.map((task): Row => {
     const standing = standingOf(task);
     const elapsed = elapsedMs(task, options.nowMs);
     return {
       ...markOf(standing, options.tick, options.palette),
-      job: task.job,
+      job: printable(taskName(task)),
       standing,
       attempt: task.attempt > 1 ? `attempt ${task.attempt}` : "",
       elapsed: elapsed === undefined || standing === "retrying" ? "" : clockText(elapsed),
-      note: noteOf(task, standing, options.nowMs),
+      ...progressOf(task, options),
     };
   });
   const waiting = run.waiting.map((job): Row => {
     const { mark, paint } = markOf("waiting", options.tick, options.palette);
-    return { mark, paint, job, standing: "waiting", attempt: "", elapsed: "", note: "for what it reads" };
+    return { mark, paint, job, standing: "waiting", attempt: "", elapsed: "", bar: "", note: "for what it reads" };
   });
   return [...rows, ...waiting];
+}
+
+function progressOf(task: Task, { meters, nowMs }: RunViewOptions): { bar: string; note: string } {
+  const note = noteOf(task, standingOf(task), nowMs);
+  const { progress } = task;
+  if (task.state !== "running" || progress === null) return { bar: "", note };
+  const pace = paceText(meters.of(task), progress, nowMs);
+  return {
+    bar: progressBar(progress, taskBarColumns) ?? "",
+    note: [note, pace].filter((part) => part !== "").join(", "),
+  };
 }
 
 /** Those that say most when not all fit: what runs or went wrong first, then what waits, then what is done. */
@@ -134,9 +138,9 @@ function mostTelling(rows: readonly Row[], max: number): { shown: readonly Row[]
 }
 
 /** The lines of a run on a terminal; none is wider than `width`. */
-export function runLines(run: Run, options: ViewOptions): string[] {
+export function runLines(run: Run, options: RunViewOptions): string[] {
   const { palette, width } = options;
-  const { shown, left } = mostTelling(rowsOf(run, options), Math.max(1, options.height - 3));
+  const { shown, left } = mostTelling(rowsOf(run, options), Math.max(1, options.height - 4));
   const widest = (of: (row: Row) => string) => Math.max(0, ...shown.map((row) => columnsOf(of(row))));
   const jobWidth = Math.min(
     widest((row) => row.job),
@@ -158,10 +162,14 @@ export function runLines(run: Run, options: ViewOptions): string[] {
     const room = width - 1 - used - 2;
     // Too narrow for everything: the note goes first, then the rest of the line is cut without colours.
     if (room < -2) return cut(`${row.mark} ${row.job} ${row.standing} ${row.elapsed}`, width - 1);
-    const note = room >= 8 ? cut(row.note, room) : "";
-    return `${cells.join("  ")}${note === "" ? "" : `  ${palette.dim(note)}`}`.trimEnd();
+    // Too narrow for both: the words say what the bar shows, and more.
+    const bar = row.bar !== "" && room >= columnsOf(row.bar) + 2 + progressTextColumnsMin ? `${row.bar}  ` : "";
+    const note = room >= 8 ? cut(row.note, room - columnsOf(bar)) : "";
+    return `${cells.join("  ")}${note === "" ? "" : `  ${palette.cyan(bar)}${palette.dim(note)}`}`.trimEnd();
   });
-  if (left > 0) lines.push(palette.dim(`  and ${count(left)} more`));
+  if (left > 0) lines.push(palette.dim(`   and ${count(left)} more`));
+  if (run.tasks.length > tasksTalliedMin)
+    lines.push(palette.dim(cut(`   ${tallyText(run, options.nowMs)}`, width - 1)));
   if (options.trouble !== undefined) lines.push(palette.yellow(cut(`! ${options.trouble}`, width - 1)));
   return lines;
 }
@@ -170,7 +178,7 @@ export function runLines(run: Run, options: ViewOptions): string[] {
 export function changeLine(task: Task, nowMs: number): string {
   const standing = standingOf(task);
   const elapsed = elapsedMs(task, nowMs);
-  const parts = [`${task.job} ${standing}`];
+  const parts = [`${printable(taskName(task))} ${standing}`];
   if (task.attempt > 1) parts.push(`attempt ${task.attempt}`);
   if (elapsed !== undefined && standing !== "retrying") parts.push(duration(elapsed));
   const note = noteOf(task, standing, nowMs);
@@ -178,20 +186,43 @@ export function changeLine(task: Task, nowMs: number): string {
   return parts.join(", ");
 }
 
-/** Says what changed since it was last asked, and every 10 s that what runs still does. */
+/** Says what changed since it was last asked, and every 10 s that what runs still does; of many tasks their sum. */
 export class RunChanges {
   readonly #said = new Map<string, { what: string; atMs: number }>();
+  readonly #meters = new RunMeters();
+  #talliedMs: number | undefined;
 
   next(run: Run, nowMs: number): string[] {
+    this.#meters.take(run, nowMs);
+    if (run.tasks.length <= tasksSaidMax) return this.#changes(run.tasks, nowMs);
+    const lines = this.#changes(run.tasks.filter(wentWrong), nowMs);
+    if (this.#talliedMs === undefined || nowMs - this.#talliedMs >= runLineEveryMs || run.state !== "running") {
+      lines.push(tallyText(run, nowMs));
+      this.#talliedMs = nowMs;
+    }
+    return lines;
+  }
+
+  #changes(tasks: readonly Task[], nowMs: number): string[] {
     const lines: string[] = [];
-    for (const task of run.tasks) {
+    for (const task of tasks) {
       const what = `${standingOf(task)} ${task.attempt}`;
       const said = this.#said.get(task.task_id);
       const due = task.state === "running" && said !== undefined && nowMs - said.atMs >= runLineEveryMs;
       if (said?.what === what && !due) continue;
       this.#said.set(task.task_id, { what, atMs: nowMs });
-      lines.push(changeLine(task, nowMs));
+      const pace = this.#pace(task, nowMs);
+      lines.push(`${changeLine(task, nowMs)}${pace === "" ? "" : `, ${pace}`}`);
     }
     return lines;
   }
+
+  #pace(task: Task, nowMs: number): string {
+    const { progress, state } = task;
+    return state === "running" && progress !== null ? paceText(this.#meters.of(task), progress, nowMs) : "";
+  }
+}
+
+function wentWrong(task: Task): boolean {
+  return task.state === "dead" || task.state === "canceled" || standingOf(task) === "retrying";
 }

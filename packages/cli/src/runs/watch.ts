@@ -5,6 +5,7 @@ import { Interrupted } from "../exit.ts";
 import { redrawMs, runPollMs, runRetryMs, runSilenceMsMax } from "../limits.ts";
 import { duration } from "../terminal/format.ts";
 import { LiveBlock } from "../terminal/live.ts";
+import { RunMeters } from "./tally.ts";
 import { RunChanges, runLines } from "./view.ts";
 
 export interface WatchOptions {
@@ -25,13 +26,15 @@ function displayOf(cli: Cli): Display {
   if (cli.json || cli.options.quiet) return { show: () => {}, end: () => {}, everyMs: runPollMs };
   if (stderr.isTTY && cli.io.env.TERM !== "dumb") {
     const block = new LiveBlock(stderr);
+    const meters = new RunMeters();
     let tick = 0;
     let last: Run | undefined;
     const show = (run: Run, trouble: string | undefined) => {
       last = run;
+      meters.take(run, clock.nowMs());
       const { errWidth: width, errColors: palette } = cli;
       const height = stderr.rows ?? 24;
-      block.draw(runLines(run, { nowMs: clock.nowMs(), width, height, tick: tick++, palette, trouble }));
+      block.draw(runLines(run, { nowMs: clock.nowMs(), width, height, tick: tick++, palette, trouble, meters }));
     };
     cli.onWaiting = (text) => {
       if (last !== undefined) show(last, text);
