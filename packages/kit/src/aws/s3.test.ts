@@ -104,6 +104,7 @@ describe("an answer", () => {
     [403, "AccessDenied", "TR-4008"],
     [403, "SignatureDoesNotMatch", "TR-4008"],
     [403, "RequestTimeTooSkewed", "TR-4006"],
+    [400, "ExpiredToken", "TR-4008"],
     [409, "ConditionalRequestConflict", "TR-4006"],
     [500, "InternalError", "TR-4006"],
     [503, "SlowDown", "TR-4006"],

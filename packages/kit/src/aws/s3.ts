@@ -14,7 +14,7 @@ import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { presignedSecondsMax, TraceError } from "@trace/contracts";
 import type { Service } from "../service.ts";
 import { base64Of, failure, hexOf, statusOf } from "./s3failure.ts";
-import { ObjectUpload, type UploadOptions } from "./s3parts.ts";
+import { type ObjectUpload, S3Upload, type UploadOptions } from "./s3parts.ts";
 import { type AwsCredentials, amzTime, encodePart, scopeOf, signature } from "./sigv4.ts";
 
 export interface S3Options {
@@ -135,7 +135,12 @@ export class ObjectStore implements Service {
 
   /** Begins an object that is sent in parts, each of 5 MiB at least but the last. */
   startUpload(options: UploadOptions): Promise<ObjectUpload> {
-    return ObjectUpload.start(this.#client, options);
+    return S3Upload.start(this.#client, options);
+  }
+
+  /** An upload that was begun with other keys. */
+  upload(options: UploadOptions, id: string): ObjectUpload {
+    return new S3Upload(this.#client, options, id);
   }
 
   /** Undefined when there is no such object. */

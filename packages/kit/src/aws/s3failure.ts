@@ -22,7 +22,7 @@ export function failure(error: unknown, operation: string, bucket: string, key: 
   }
   // A clock that was set wrong is no lack of rights. The client has learnt the store's time from this answer, so the same
   // call is in time when it is made again.
-  if (status === 403 && name !== "RequestTimeTooSkewed") {
+  if ((status === 403 && name !== "RequestTimeTooSkewed") || name === "ExpiredToken") {
     return new TraceError("TR-4008", {
       detail: `the object store refused ${operation} of s3://${bucket}/${key}`,
       where,

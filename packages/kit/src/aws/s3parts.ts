@@ -46,18 +46,32 @@ export function sha256OfParts(sha256s: readonly string[]): string {
 }
 
 /** One upload, begun. Whoever has it completes it or aborts it: parts that are left cost space until the bucket's rule ends them. */
-export class ObjectUpload {
+export interface ObjectUpload {
+  /** With it another store goes on, one of newer keys say. */
+  readonly id: string;
+  /** Sends one part; the same number again replaces it. */
+  put(part: UploadPart): Promise<UploadedPart>;
+  /**
+   * Makes the parts one object. `exists` when `ifAbsent` is set and the key is there, or the upload is not: an earlier
+   * completion whose answer was lost leaves both so. Whoever may have made one looks at what is stored.
+   */
+  complete(parts: readonly UploadedPart[]): Promise<"stored" | "exists">;
+  /** Throws away what was sent. The upload's own signal does not end it: an abort is when it is needed. */
+  abort(signal?: AbortSignal): Promise<void>;
+}
+
+export class S3Upload implements ObjectUpload {
+  readonly id: string;
   readonly #client: S3Client;
   readonly #options: UploadOptions;
-  readonly #uploadId: string;
 
-  private constructor(client: S3Client, options: UploadOptions, uploadId: string) {
+  constructor(client: S3Client, options: UploadOptions, id: string) {
     this.#client = client;
     this.#options = options;
-    this.#uploadId = uploadId;
+    this.id = id;
   }
 
-  static async start(client: S3Client, options: UploadOptions): Promise<ObjectUpload> {
+  static async start(client: S3Client, options: UploadOptions): Promise<S3Upload> {
     const { bucket, key } = options;
     try {
       const { UploadId: uploadId } = await client.send(
@@ -71,14 +85,13 @@ export class ObjectUpload {
         abortable(options.signal),
       );
       if (uploadId === undefined) throw new Error("the answer names no upload");
-      return new ObjectUpload(client, options, uploadId);
+      return new S3Upload(client, options, uploadId);
     } catch (error) {
       if (options.signal?.aborted) throw error;
       throw failure(error, "CreateMultipartUpload", bucket, key);
     }
   }
 
-  /** Sends one part; the same number again replaces it. */
   async put(part: UploadPart): Promise<UploadedPart> {
     try {
       const { ETag: etag } = await this.#client.send(
@@ -98,10 +111,6 @@ export class ObjectUpload {
     }
   }
 
-  /**
-   * Makes the parts one object. `exists` when `ifAbsent` is set and the key is there, or the upload is: an earlier completion
-   * whose answer was lost leaves both, so whoever made one looks at what is stored.
-   */
   async complete(parts: readonly UploadedPart[]): Promise<"stored" | "exists"> {
     const ordered = [...parts].sort((a, b) => a.number - b.number);
     const Parts = ordered.map(({ number, etag, sha256 }) => {
@@ -123,7 +132,6 @@ export class ObjectUpload {
     }
   }
 
-  /** Throws away what was sent. Goes on after an abort of the caller: it is what an abort leaves to be done. */
   async abort(signal?: AbortSignal): Promise<void> {
     try {
       await this.#client.send(new AbortMultipartUploadCommand(this.#name()), abortable(signal));
@@ -134,7 +142,7 @@ export class ObjectUpload {
   }
 
   #name() {
-    return { Bucket: this.#options.bucket, Key: this.#options.key, UploadId: this.#uploadId };
+    return { Bucket: this.#options.bucket, Key: this.#options.key, UploadId: this.id };
   }
 
   #failure(error: unknown, operation: string): unknown {

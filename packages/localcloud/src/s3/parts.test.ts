@@ -71,6 +71,14 @@ test("a key that was taken meanwhile keeps what it has, and a completion made ag
   await second.abort();
 });
 
+test("an upload goes on where it is known by its id alone", async () => {
+  const options = { bucket: "once", key: "d/goes-on", ifAbsent: true };
+  const { id } = await store.startUpload(options);
+  const again = store.upload(options, id);
+  expect(again.id).toBe(id);
+  expect(await again.complete(await send(again))).toBe("stored");
+});
+
 test("an upload that is aborted leaves nothing, also when it is aborted twice", async () => {
   const before = await folders();
   const upload = await begin("d/aborted");
