@@ -1,9 +1,10 @@
-/** Both embedded AWS endpoints as one service: what `trace up` runs in its endpoints process. */
+/** Both embedded AWS endpoints, S3 (which is STS as well) and SQS, as one service: what `trace up` runs in its endpoints process. */
 import { type Clock, type Log, type Service, startAll, stopAll } from "@trace/kit";
 import type { S3Credential } from "./s3/access.ts";
 import { S3Endpoint, type S3Limits, type S3RequestReport } from "./s3/endpoint.ts";
 import type { S3Bucket } from "./s3/exchange.ts";
 import { SqsEndpoint, type SqsQueue } from "./sqs.ts";
+import type { SessionOptions } from "./sts/callers.ts";
 
 export interface LocalEndpointsOptions {
   /** Loopback address that both bind. */
@@ -16,6 +17,7 @@ export interface LocalEndpointsOptions {
     readonly port: number;
     readonly buckets: readonly S3Bucket[];
     readonly credentials: readonly S3Credential[];
+    readonly sessions?: SessionOptions | undefined;
     readonly onRequest?: ((report: S3RequestReport) => void) | undefined;
     readonly limits?: S3Limits | undefined;
   };

@@ -63,3 +63,16 @@ export const placeTriesMax = 10;
 export const queueReceivesMax = 100;
 /** How long a dead-letter queue keeps a message, seconds (SQS: at most 14 days). */
 export const deadLetterRetentionSeconds = 1_209_600;
+
+/** Life of a session, seconds (STS: 15 minutes to 12 hours; an hour unless asked for otherwise). */
+export const sessionSecondsMin = 900;
+export const sessionSecondsMax = 43_200;
+export const sessionSecondsDefault = 3_600;
+/** Longest session policy, characters (STS). */
+export const sessionPolicyCharsMax = 2_048;
+/** Longest session token that is looked at, characters: a policy of that length, each character as two bytes, in base64. */
+export const sessionTokenCharsMax = 6 * 1_024;
+/** Body of one call of STS, bytes: a policy of 2,048 characters with each of them percent-encoded as UTF-8, and the rest. */
+export const stsBodyBytesMax = 16 * 1_024;
+/** Shortest secret that sessions are signed with, characters. */
+export const sessionSecretCharsMin = 32;

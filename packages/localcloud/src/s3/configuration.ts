@@ -1,13 +1,19 @@
 /** What must hold of an endpoint's options before anything listens. A mistake here would be a hole later. */
 import { TraceError } from "@trace/contracts";
-import type { S3Credential } from "./access.ts";
+import { sessionSecondsMax, sessionSecondsMin, sessionSecretCharsMin } from "../limits.ts";
+import type { SessionOptions } from "../sts/callers.ts";
+import type { S3Credential, S3Grant } from "./access.ts";
 import type { S3Bucket } from "./exchange.ts";
 
 function invalid(detail: string, fix: string): TraceError {
   return new TraceError("TR-6103", { detail, where: "configuration of the embedded S3 endpoint", fix });
 }
 
-export function requireConfiguration(buckets: readonly S3Bucket[], credentials: readonly S3Credential[]): void {
+export function requireConfiguration(
+  buckets: readonly S3Bucket[],
+  credentials: readonly S3Credential[],
+  sessions?: SessionOptions,
+): void {
   const names = new Set<string>();
   for (const { name } of buckets) {
     // S3's rule, without dots: they mean nothing here and `..` must never be a folder.
@@ -34,17 +40,57 @@ export function requireConfiguration(buckets: readonly S3Bucket[], credentials: 
         "Use a random secret of at least 16 characters.",
       );
     }
-    for (const { bucket, prefix } of grants) {
-      if (!names.has(bucket))
-        throw invalid(`A grant of '${accessKeyId}' names the unknown bucket '${bucket}'.`, "Name a configured bucket.");
-      // `in/a` would also open `in/ab`: only whole folders are granted.
-      if (prefix !== undefined && (!prefix.endsWith("/") || prefix.startsWith("/"))) {
-        throw invalid(
-          `The grant prefix '${prefix}' of '${accessKeyId}' is not a folder.`,
-          "End it with a slash, and do not begin with one.",
-        );
-      }
+    requireGrants(accessKeyId, grants, names);
+  }
+  if (sessions !== undefined) requireSessions(sessions, keys, names);
+}
+
+function requireGrants(holder: string, grants: readonly S3Grant[], buckets: ReadonlySet<string>): void {
+  for (const { bucket, prefix } of grants) {
+    if (!buckets.has(bucket)) {
+      throw invalid(`A grant of '${holder}' names the unknown bucket '${bucket}'.`, "Name a configured bucket.");
     }
+    // `in/a` would also open `in/ab`: only whole folders are granted.
+    if (prefix !== undefined && (!prefix.endsWith("/") || prefix.startsWith("/"))) {
+      throw invalid(
+        `The grant prefix '${prefix}' of '${holder}' is not a folder.`,
+        "End it with a slash, and do not begin with one.",
+      );
+    }
+  }
+}
+
+function requireSessions(
+  { secret, roles }: SessionOptions,
+  keys: ReadonlySet<string>,
+  buckets: ReadonlySet<string>,
+): void {
+  if (secret.length < sessionSecretCharsMin) {
+    throw invalid(
+      "The secret that sessions are signed with is too short.",
+      `Use a random secret of at least ${sessionSecretCharsMin} characters.`,
+    );
+  }
+  const seen = new Set<string>();
+  for (const { name, grants, assumedBy, secondsMax } of roles) {
+    if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || seen.has(name)) {
+      throw invalid(
+        `The role name '${name}' is invalid or used twice.`,
+        "Use 1 to 64 letters, digits, - and _, each name once.",
+      );
+    }
+    seen.add(name);
+    const stranger = assumedBy.find((key) => !keys.has(key));
+    if (stranger !== undefined) {
+      throw invalid(`The role '${name}' may be assumed by the unknown key '${stranger}'.`, "Name a configured key.");
+    }
+    if (!Number.isInteger(secondsMax) || secondsMax < sessionSecondsMin || secondsMax > sessionSecondsMax) {
+      throw invalid(
+        `Sessions of the role '${name}' cannot last ${secondsMax} s.`,
+        `Use a whole number of seconds from ${sessionSecondsMin} to ${sessionSecondsMax}.`,
+      );
+    }
+    requireGrants(name, grants, buckets);
   }
 }
 

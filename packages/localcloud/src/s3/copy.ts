@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { objectBytesMax } from "../limits.ts";
-import { isGranted } from "./access.ts";
 import {
   type Checksum,
   type ChecksumAlgorithm,
@@ -60,7 +59,7 @@ function readSource(header: string): Source {
 
 /** The source, open, granted and as its conditions ask. */
 async function openSource(exchange: Exchange, source: Source): Promise<OpenObject> {
-  if (!isGranted(exchange.grants, "GetObject", source.bucket, source.key)) {
+  if (!exchange.access.allows("GetObject", source.bucket, source.key)) {
     throw new S3Error("AccessDenied", "Access Denied: the source may not be read.");
   }
   const bucket = exchange.buckets.find(({ name }) => name === source.bucket);

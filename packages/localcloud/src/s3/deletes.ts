@@ -1,6 +1,5 @@
 /** DeleteObjects. https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html */
 import { deleteKeysMax, deletesAtOnceMax } from "../limits.ts";
-import { isGranted } from "./access.ts";
 import { readDocument, xmlReply } from "./document.ts";
 import { S3Error } from "./errors.ts";
 import type { Exchange, Reply, S3Bucket } from "./exchange.ts";
@@ -52,7 +51,7 @@ function readDoomed(object: XmlElement): Doomed {
 async function deleteOne(exchange: Exchange, bucket: S3Bucket, doomed: Doomed, quiet: boolean): Promise<string> {
   const { key, etag, versionId } = doomed;
   try {
-    if (!isGranted(exchange.grants, "DeleteObject", bucket.name, key)) {
+    if (!exchange.access.allows("DeleteObject", bucket.name, key)) {
       throw new S3Error("AccessDenied", "Access Denied");
     }
     requireKey(key);

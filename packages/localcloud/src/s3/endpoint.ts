@@ -2,7 +2,7 @@
  * The S3 endpoint: one HTTP listener over one folder, for the processes of one machine.
  *
  * It speaks path-style S3 so that any S3 client can read a local Trace; it serves objects and their listings, and says
- * NotImplemented to the rest. Every request is signed and granted before anything of it is done.
+ * NotImplemented to the rest. `POST /`, which S3 has no use for, is STS: who gives out keys is who knows them again. Every request is signed and granted before anything of it is done.
  */
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -19,7 +19,9 @@ import {
   requestMsMax,
   stopGraceMs,
 } from "../limits.ts";
-import type { S3Credential } from "./access.ts";
+import { type Caller, Callers, type SessionOptions } from "../sts/callers.ts";
+import { serveSts } from "../sts/serve.ts";
+import { accessOfGrants, type S3Credential } from "./access.ts";
 import { cannotListen, requireConfiguration } from "./configuration.ts";
 import { errorElement, errorXml, S3Error } from "./errors.ts";
 import { type Exchange, type Reply, type S3Bucket, xmlHeaders } from "./exchange.ts";
@@ -28,9 +30,9 @@ import { headersOf } from "./headers.ts";
 import { drain, receive } from "./incoming.ts";
 import { routeOf } from "./operations.ts";
 import { serve } from "./serve.ts";
-import { verifySignature } from "./sigv4.ts";
+import { type SignedRequest, verifySignature } from "./sigv4.ts";
 import { ObjectStore } from "./store.ts";
-import { parseTarget, type RequestTarget } from "./target.ts";
+import { parseTarget } from "./target.ts";
 
 /** What is counted about one request, given when its answer is over. */
 export interface S3RequestReport {
@@ -57,6 +59,8 @@ export interface S3EndpointOptions {
   readonly port: number;
   readonly buckets: readonly S3Bucket[];
   readonly credentials: readonly S3Credential[];
+  /** Roles whose rights are given out for a while, by STS; without them nobody may assume any. */
+  readonly sessions?: SessionOptions | undefined;
   readonly log: Log;
   readonly clock?: Clock | undefined;
   readonly onRequest?: ((report: S3RequestReport) => void) | undefined;
@@ -76,7 +80,7 @@ export class S3Endpoint implements Service {
   readonly store: ObjectStore;
   readonly #options: S3EndpointOptions;
   readonly #clock: Clock;
-  readonly #credentials: ReadonlyMap<string, S3Credential>;
+  readonly #callers: Callers;
   readonly #idleMs: number;
   readonly #running = new Set<Promise<void>>();
   #server: Server | undefined;
@@ -84,11 +88,11 @@ export class S3Endpoint implements Service {
 
   /** Throws TR-6103 when buckets, credentials or grants contradict themselves. */
   constructor(options: S3EndpointOptions) {
-    requireConfiguration(options.buckets, options.credentials);
+    requireConfiguration(options.buckets, options.credentials, options.sessions);
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#idleMs = options.limits?.bodyIdleMs ?? bodyIdleMsMax;
-    this.#credentials = new Map(options.credentials.map((credential) => [credential.accessKeyId, credential]));
+    this.#callers = new Callers(options.credentials, options.sessions);
     this.store = new ObjectStore(
       options.root,
       options.buckets.map((bucket) => bucket.name),
@@ -183,11 +187,14 @@ export class S3Endpoint implements Service {
       throw new S3Error("SlowDown", "Please reduce your request rate.", { headers: { "retry-after": "1" } });
     }
     const method = request.method ?? "";
-    const signature = verifySignature(
-      { method, target, rawHeaders: request.rawHeaders },
-      (accessKeyId) => this.#credentials.get(accessKeyId)?.secretAccessKey,
-      this.#clock.nowMs(),
-    );
+    const signed = { method, target, rawHeaders: request.rawHeaders };
+    if (method === "POST" && target.path === "/") return this.#serveSts(request, signed, running, writeContinue);
+    let caller: Caller | undefined;
+    const secretOf = (accessKeyId: string, sessionToken: string | undefined) => {
+      caller = this.#callers.find(accessKeyId, sessionToken, this.#clock.nowMs());
+      return caller?.secretAccessKey;
+    };
+    const signature = verifySignature(signed, secretOf, this.#clock.nowMs());
     const headers = headersOf(request, signature.presigned ? target.query : []);
     const route = routeOf(method, target, headers.has("x-amz-copy-source"));
     running.operation = route.served ? route.operation : "NotImplemented";
@@ -197,29 +204,44 @@ export class S3Endpoint implements Service {
         `The operation ${route.name} is not implemented by the embedded object store.`,
       );
     }
-    return serve(route.operation, this.#exchange(request, target, headers, signature, running, writeContinue));
+    const access = caller?.access(headers) ?? accessOfGrants([]);
+    const known = { target, headers, signature, access };
+    return serve(route.operation, { ...known, ...this.#exchange(request, running, writeContinue) });
+  }
+
+  #serveSts(
+    request: IncomingMessage,
+    signed: SignedRequest,
+    running: Running,
+    writeContinue: () => void,
+  ): Promise<Reply> {
+    running.operation = "AssumeRole";
+    return serveSts({
+      request: signed,
+      contentType: request.headers["content-type"],
+      callers: this.#callers,
+      nowMs: this.#clock.nowMs(),
+      requestId: running.id,
+      body: () => this.#receive(request, writeContinue),
+      judge: (error) => this.#judge(error, running),
+    });
+  }
+
+  #receive(request: IncomingMessage, writeContinue: () => void): AsyncIterable<Buffer> {
+    writeContinue();
+    return receive(request, this.#idleMs);
   }
 
   #exchange(
     request: IncomingMessage,
-    target: RequestTarget,
-    headers: ReadonlyMap<string, string>,
-    signature: Exchange["signature"],
     running: Running,
     writeContinue: () => void,
-  ): Exchange {
+  ): Omit<Exchange, "target" | "headers" | "signature" | "access"> {
     return {
-      target,
-      headers,
-      signature,
-      grants: this.#credentials.get(signature.accessKeyId)?.grants ?? [],
       buckets: this.#options.buckets,
       store: this.store,
       nowMs: () => this.#clock.nowMs(),
-      body: () => {
-        writeContinue();
-        return receive(request, this.#idleMs);
-      },
+      body: () => this.#receive(request, writeContinue),
       judge: (error) => this.#judge(error, running),
       lateError: (error) => errorElement(this.#judge(error, running), running.path, running.id),
       patienceMs: this.#options.limits?.patienceMs ?? patienceMs,

@@ -1,5 +1,5 @@
 /** What an operation is given and what it gives back. Operations know nothing of sockets. */
-import type { S3Grant } from "./access.ts";
+import type { Access } from "./access.ts";
 import type { S3Error } from "./errors.ts";
 import type { VerifiedSignature } from "./sigv4.ts";
 import type { ObjectStore } from "./store.ts";
@@ -16,7 +16,7 @@ export interface Exchange {
   /** Lower-case names. In a presigned request, `x-amz-` parameters of the query count as headers, as they do at S3. */
   readonly headers: ReadonlyMap<string, string>;
   readonly signature: VerifiedSignature;
-  readonly grants: readonly S3Grant[];
+  readonly access: Access;
   readonly buckets: readonly S3Bucket[];
   readonly store: ObjectStore;
   readonly nowMs: () => number;

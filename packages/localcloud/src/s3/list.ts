@@ -1,6 +1,5 @@
 /** ListObjectsV2, ListObjects, ListBuckets. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html */
 import { listKeysMax } from "../limits.ts";
-import { isGranted, mayKnowBucket } from "./access.ts";
 import { errno } from "./disk.ts";
 import { xmlReply } from "./document.ts";
 import { S3Error } from "./errors.ts";
@@ -183,10 +182,9 @@ function objectXml(key: string, summary: ObjectSummary, withOwner: boolean): str
   return `<Contents>${parts.join("")}</Contents>`;
 }
 
-/** The buckets that the caller may list some of; S3's own right to list all buckets is granted to nobody. */
 export function listBuckets(exchange: Exchange): Reply {
   const buckets = exchange.buckets
-    .filter((bucket) => mayKnowBucket(exchange.grants, bucket.name))
+    .filter(({ name }) => exchange.access.lists(name))
     .map(
       (bucket) =>
         `<Bucket>${element("Name", bucket.name)}${element("CreationDate", new Date(0).toISOString())}</Bucket>`,
@@ -197,7 +195,7 @@ export function listBuckets(exchange: Exchange): Reply {
 /** Buckets are part of the configuration; a client that makes sure of its bucket is told what it needs to know. */
 export function createBucket(exchange: Exchange, name: string): Reply {
   const exists = exchange.buckets.some((bucket) => bucket.name === name);
-  if (exists && mayKnowBucket(exchange.grants, name)) {
+  if (exists && exchange.access.knows(name)) {
     throw new S3Error(
       "BucketAlreadyOwnedByYou",
       "Your previous request to create the named bucket succeeded and you already own it.",
@@ -209,7 +207,11 @@ export function createBucket(exchange: Exchange, name: string): Reply {
   );
 }
 
-export function requireListGrant(exchange: Exchange, bucket: string): void {
-  const prefix = queryValue(exchange.target.query, "prefix") ?? "";
-  if (!isGranted(exchange.grants, "ListBucket", bucket, prefix)) throw new S3Error("AccessDenied", "Access Denied");
+export function requireListGrant(
+  exchange: Exchange,
+  action: "ListBucket" | "ListBucketMultipartUploads",
+  bucket: string,
+): void {
+  const prefix = queryValue(exchange.target.query, "prefix");
+  if (!exchange.access.allows(action, bucket, prefix)) throw new S3Error("AccessDenied", "Access Denied");
 }

@@ -1,5 +1,4 @@
 /** GetObject and HeadObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html */
-import { isGranted } from "./access.ts";
 import { checksumHeaders } from "./checksum.ts";
 import { type ByteRange, judgeRead, readRange } from "./conditions.ts";
 import { S3Error } from "./errors.ts";
@@ -36,7 +35,7 @@ export async function openGranted(exchange: Exchange, bucket: S3Bucket, key: str
   const object = await exchange.store.open(bucket.name, key);
   if (object !== undefined) return object;
   // Without the right to list, whether a key exists is not told either: 403 as at S3.
-  if (!isGranted(exchange.grants, "ListBucket", bucket.name, key)) throw new S3Error("AccessDenied", "Access Denied");
+  if (!exchange.access.allows("ListBucket", bucket.name, key)) throw new S3Error("AccessDenied", "Access Denied");
   throw new S3Error("NoSuchKey", "The specified key does not exist.");
 }
 

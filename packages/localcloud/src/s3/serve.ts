@@ -1,5 +1,5 @@
 /** Grants, then the operation. Deny by default: each operation names the action it needs on the name it touches. */
-import { isGranted, mayKnowBucket, type S3Action } from "./access.ts";
+import type { S3Action } from "./access.ts";
 import { completeMultipartUpload } from "./assemble.ts";
 import { getObjectAttributes } from "./attributes.ts";
 import { copyObject, uploadPartCopy } from "./copy.ts";
@@ -15,25 +15,25 @@ import { deleteObject, putObject } from "./put.ts";
 import { readObject } from "./read.ts";
 
 interface ObjectOperation {
-  /** On the key of the request. A source of a copy is asked for beside it. */
-  readonly action: S3Action;
+  /** All of them, on the key of the request. A source of a copy is asked for beside it. */
+  readonly actions: readonly S3Action[];
   readonly run: (exchange: Exchange, bucket: S3Bucket, key: string) => Promise<Reply>;
 }
 
-/** An upload belongs to whoever may put its object: it is no object yet, so giving it up deletes nothing. */
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html */
 const objectOperations = {
-  AbortMultipartUpload: { action: "PutObject", run: abortMultipartUpload },
-  CompleteMultipartUpload: { action: "PutObject", run: completeMultipartUpload },
-  CopyObject: { action: "PutObject", run: copyObject },
-  CreateMultipartUpload: { action: "PutObject", run: createMultipartUpload },
-  DeleteObject: { action: "DeleteObject", run: deleteObject },
-  GetObject: { action: "GetObject", run: readObject },
-  GetObjectAttributes: { action: "GetObject", run: getObjectAttributes },
-  HeadObject: { action: "GetObject", run: readObject },
-  ListParts: { action: "PutObject", run: listParts },
-  PutObject: { action: "PutObject", run: putObject },
-  UploadPart: { action: "PutObject", run: uploadPart },
-  UploadPartCopy: { action: "PutObject", run: uploadPartCopy },
+  AbortMultipartUpload: { actions: ["AbortMultipartUpload"], run: abortMultipartUpload },
+  CompleteMultipartUpload: { actions: ["PutObject"], run: completeMultipartUpload },
+  CopyObject: { actions: ["PutObject"], run: copyObject },
+  CreateMultipartUpload: { actions: ["PutObject"], run: createMultipartUpload },
+  DeleteObject: { actions: ["DeleteObject"], run: deleteObject },
+  GetObject: { actions: ["GetObject"], run: readObject },
+  GetObjectAttributes: { actions: ["GetObject", "GetObjectAttributes"], run: getObjectAttributes },
+  HeadObject: { actions: ["GetObject"], run: readObject },
+  ListParts: { actions: ["ListMultipartUploadParts"], run: listParts },
+  PutObject: { actions: ["PutObject"], run: putObject },
+  UploadPart: { actions: ["PutObject"], run: uploadPart },
+  UploadPartCopy: { actions: ["PutObject"], run: uploadPartCopy },
 } as const satisfies Partial<Record<Operation, ObjectOperation>>;
 
 export async function serve(operation: Operation, exchange: Exchange): Promise<Reply> {
@@ -44,25 +44,26 @@ export async function serve(operation: Operation, exchange: Exchange): Promise<R
     case "CreateBucket":
       return createBucket(exchange, bucketName);
     case "HeadBucket":
-      if (!mayKnowBucket(exchange.grants, bucketName)) throw new S3Error("AccessDenied", "Access Denied");
+      if (!exchange.access.knows(bucketName)) throw new S3Error("AccessDenied", "Access Denied");
       requireBucket(exchange, bucketName);
       return { status: 200, headers: {} };
     case "ListObjects":
     case "ListObjectsV2":
-      requireListGrant(exchange, bucketName);
+      requireListGrant(exchange, "ListBucket", bucketName);
       return listObjects(exchange, requireBucket(exchange, bucketName));
     case "ListMultipartUploads":
-      requireListGrant(exchange, bucketName);
+      requireListGrant(exchange, "ListBucketMultipartUploads", bucketName);
       return listMultipartUploads(exchange, requireBucket(exchange, bucketName));
     case "DeleteObjects":
       // Whoever has nothing to do with a bucket is not told whether it exists; the keys are granted one by one.
-      if (!exchange.grants.some(({ bucket }) => bucket === bucketName))
-        throw new S3Error("AccessDenied", "Access Denied");
+      if (!exchange.access.touches(bucketName)) throw new S3Error("AccessDenied", "Access Denied");
       return deleteObjects(exchange, requireBucket(exchange, bucketName));
     default: {
       const key = exchange.target.key ?? "";
-      const { action, run } = objectOperations[operation];
-      if (!isGranted(exchange.grants, action, bucketName, key)) throw new S3Error("AccessDenied", "Access Denied");
+      const { actions, run } = objectOperations[operation];
+      if (!actions.every((action) => exchange.access.allows(action, bucketName, key))) {
+        throw new S3Error("AccessDenied", "Access Denied");
+      }
       requireKey(key);
       return run(exchange, requireBucket(exchange, bucketName), key);
     }

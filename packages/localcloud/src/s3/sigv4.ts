@@ -17,7 +17,13 @@ export interface SignedRequest {
   readonly target: RequestTarget;
   /** Name, value, name, value as received, so that repeated headers and inner spaces are seen (node's `rawHeaders`). */
   readonly rawHeaders: readonly string[];
+  /** What the scope of the signature must name; a signature for one service is none for another. */
+  readonly service?: SigningService | undefined;
+  /** SHA-256 of the body in hex where it was read already. At S3 the headers say what it is to be, and it is compared later. */
+  readonly bodyHash?: string | undefined;
 }
+
+export type SigningService = "s3" | "sts";
 
 export interface CredentialScope {
   readonly accessKeyId: string;
@@ -121,24 +127,18 @@ export function signText(key: Buffer, text: string): string {
 
 /**
  * Finds the signature of a request and verifies it. Throws the S3 refusal otherwise; a request without any signature is
- * AccessDenied, since nothing here is public.
+ * AccessDenied, since nothing here is public. `secretOf` judges the session token that came with a key, or that none came.
  */
 export function verifySignature(
   request: SignedRequest,
-  secretOf: (accessKeyId: string) => string | undefined,
+  secretOf: (accessKeyId: string, sessionToken: string | undefined) => string | undefined,
   nowMs: number,
 ): VerifiedSignature {
   const values = canonicalHeaderValues(request.rawHeaders);
   const claim = readClaim(request, values);
   requireSignedHeaders(claim, values);
   requireTime(claim, request.target.query, nowMs);
-  if (values.has("x-amz-security-token") || queryValue(request.target.query, "X-Amz-Security-Token") !== undefined) {
-    throw new S3Error(
-      "InvalidToken",
-      "The provided token is malformed or otherwise invalid: no session is known here.",
-    );
-  }
-  const secret = secretOf(claim.credential.accessKeyId);
+  const secret = secretOf(claim.credential.accessKeyId, sessionTokenOf(claim, values));
   if (secret === undefined) {
     throw new S3Error("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.");
   }
@@ -162,22 +162,28 @@ export function verifySignature(
   };
 }
 
+/** The token stands where the signature stands, and is signed with the rest. */
+function sessionTokenOf(claim: Claim, values: ReadonlyMap<string, string>): string | undefined {
+  const inHeader = values.get("x-amz-security-token");
+  const inQuery = queryValue(claim.query, "X-Amz-Security-Token");
+  if ((claim.presigned ? inHeader : inQuery) !== undefined) {
+    throw new S3Error("InvalidToken", "The session token must be given where the signature is given.");
+  }
+  return claim.presigned ? inQuery : inHeader;
+}
+
 function readClaim(request: SignedRequest, values: ReadonlyMap<string, string>): Claim {
   const authorization = values.get("authorization");
   const inQuery = request.target.query.some(({ name }) => name.toLowerCase() === "x-amz-signature");
   if (authorization !== undefined && inQuery) {
     throw new S3Error("InvalidArgument", "Only one auth mechanism allowed; the header and the query both carry one.");
   }
-  if (inQuery) return readQueryClaim(request.target.query, values);
-  if (authorization !== undefined) return readHeaderClaim(authorization, request.target.query, values);
+  if (inQuery) return readQueryClaim(request, values);
+  if (authorization !== undefined) return readHeaderClaim(authorization, request, values);
   throw new S3Error("AccessDenied", "Access Denied: the request is not signed.");
 }
 
-function readHeaderClaim(
-  authorization: string,
-  query: readonly QueryParameter[],
-  values: ReadonlyMap<string, string>,
-): Claim {
+function readHeaderClaim(authorization: string, request: SignedRequest, values: ReadonlyMap<string, string>): Claim {
   const malformed = (why: string) =>
     new S3Error("AuthorizationHeaderMalformed", `The authorization header is malformed; ${why}.`);
   const space = authorization.indexOf(" ");
@@ -193,11 +199,12 @@ function readHeaderClaim(
     if (parts.has(name)) throw malformed(`${name} is given twice`);
     parts.set(name, rest.join("="));
   }
-  const credential = parseCredential(parts.get("Credential"));
-  if (credential === undefined) throw malformed("the credential is not <key>/<day>/<region>/s3/aws4_request");
+  const service = request.service ?? "s3";
+  const credential = parseCredential(parts.get("Credential"), service);
+  if (credential === undefined) throw malformed(`the credential is not <key>/<day>/<region>/${service}/aws4_request`);
   const amzDate = values.get("x-amz-date") ?? amzDateFromHttp(values.get("date"));
   if (amzDate === undefined) throw new S3Error("AccessDenied", "A signed request needs an x-amz-date or Date header.");
-  const payloadHash = values.get("x-amz-content-sha256");
+  const payloadHash = request.bodyHash ?? values.get("x-amz-content-sha256");
   if (payloadHash === undefined) {
     throw new S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256");
   }
@@ -208,11 +215,13 @@ function readHeaderClaim(
     amzDate,
     payloadHash,
     presigned: false,
-    query,
+    query: request.target.query,
   };
 }
 
-function readQueryClaim(query: readonly QueryParameter[], values: ReadonlyMap<string, string>): Claim {
+function readQueryClaim(request: SignedRequest, values: ReadonlyMap<string, string>): Claim {
+  const { query } = request.target;
+  const service = request.service ?? "s3";
   const malformed = (why: string) => new S3Error("AuthorizationQueryParametersError", why);
   const value = (name: string): string => {
     const found = queryValue(query, name);
@@ -220,9 +229,9 @@ function readQueryClaim(query: readonly QueryParameter[], values: ReadonlyMap<st
     return found;
   };
   if (value("X-Amz-Algorithm") !== algorithm) throw malformed(`X-Amz-Algorithm only supports "${algorithm}".`);
-  const credential = parseCredential(value("X-Amz-Credential"));
+  const credential = parseCredential(value("X-Amz-Credential"), service);
   if (credential === undefined) {
-    throw malformed("Error parsing X-Amz-Credential: <key>/<day>/<region>/s3/aws4_request is expected.");
+    throw malformed(`Error parsing X-Amz-Credential: <key>/<day>/<region>/${service}/aws4_request is expected.`);
   }
   const seconds = value("X-Amz-Expires");
   if (!/^[1-9][0-9]{0,6}$/.test(seconds) || Number(seconds) > presignedSecondsMax) {
@@ -233,16 +242,20 @@ function readQueryClaim(query: readonly QueryParameter[], values: ReadonlyMap<st
     signedHeaders: value("X-Amz-SignedHeaders").split(";"),
     signature: value("X-Amz-Signature"),
     amzDate: value("X-Amz-Date"),
-    payloadHash: queryValue(query, "X-Amz-Content-Sha256") ?? values.get("x-amz-content-sha256") ?? "UNSIGNED-PAYLOAD",
+    payloadHash:
+      request.bodyHash ??
+      queryValue(query, "X-Amz-Content-Sha256") ??
+      values.get("x-amz-content-sha256") ??
+      "UNSIGNED-PAYLOAD",
     presigned: true,
     query: query.filter(({ name }) => name !== "X-Amz-Signature"),
   };
 }
 
-function parseCredential(text: string | undefined): CredentialScope | undefined {
+function parseCredential(text: string | undefined, expected: SigningService): CredentialScope | undefined {
   const parts = (text ?? "").split("/");
   const [accessKeyId, day, region, service, terminator] = parts;
-  if (parts.length !== 5 || terminator !== "aws4_request" || service !== "s3") return undefined;
+  if (parts.length !== 5 || terminator !== "aws4_request" || service !== expected) return undefined;
   if (!accessKeyId || !region || day === undefined || !/^[0-9]{8}$/.test(day)) return undefined;
   return { accessKeyId, day, region, service };
 }

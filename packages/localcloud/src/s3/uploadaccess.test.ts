@@ -1,9 +1,9 @@
 /** Who may do what with an upload in parts: whoever may put its object, and nobody else. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bench, objectPath, owner, type RawAnswer, type RawCall, send, startBench } from "../testing/s3bench.ts";
-import type { S3Action, S3Credential } from "./access.ts";
+import type { GrantedAction, S3Credential } from "./access.ts";
 
-const credentialOf = (name: string, ...actions: S3Action[]): S3Credential => ({
+const credentialOf = (name: string, ...actions: GrantedAction[]): S3Credential => ({
   accessKeyId: `${name}KEY`,
   secretAccessKey: `${name}-secret-of-the-tests`,
   grants: [{ bucket: "files", actions, prefix: "mine/" }],

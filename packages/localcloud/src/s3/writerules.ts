@@ -1,6 +1,5 @@
 /** What a request must keep to write an object, however its bytes come: conditions, headers, metadata. */
 import { userMetadataBytesMax } from "../limits.ts";
-import { isGranted } from "./access.ts";
 import { S3Error } from "./errors.ts";
 import type { Exchange, S3Bucket } from "./exchange.ts";
 import type { ObjectDescription } from "./objectfile.ts";
@@ -19,6 +18,8 @@ const understoodHeaders = new Set([
   "x-amz-decoded-content-length",
   "x-amz-expected-bucket-owner",
   "x-amz-request-payer",
+  // Judged with the signature.
+  "x-amz-security-token",
   "x-amz-sdk-checksum-algorithm",
   "x-amz-trailer",
   "x-amz-user-agent",
@@ -50,7 +51,7 @@ export function requireWriteRules(exchange: Exchange, bucket: S3Bucket, key: str
 
 /** If-Match tells whether an object has a given content, so it asks for the right to read it, as at S3. */
 export function requireMayCompare(exchange: Exchange, bucket: S3Bucket, key: string, condition: WriteCondition): void {
-  if (condition.etags !== undefined && !isGranted(exchange.grants, "GetObject", bucket.name, key)) {
+  if (condition.etags !== undefined && !exchange.access.allows("GetObject", bucket.name, key)) {
     throw new S3Error("AccessDenied", "Access Denied: If-Match needs the right to read the object.");
   }
 }

@@ -79,12 +79,16 @@ class SignerHash {
   }
 }
 
-export function foreignSigner(
-  credential: { accessKeyId: string; secretAccessKey: string },
-  region: string,
-): SignatureV4 {
+/** What a caller signs with: a configured key, or the keys of a session. */
+export interface Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+export function foreignSigner(credential: Keys, region: string, service: "s3" | "sts" = "s3"): SignatureV4 {
   return new SignatureV4({
-    service: "s3",
+    service,
     region,
     credentials: credential,
     sha256: SignerHash as never,
@@ -120,11 +124,17 @@ export interface Signed {
 export async function signCall(
   endpoint: S3Endpoint,
   call: RawCall,
-  options: { credential?: S3Credential; at?: Date; presign?: number; unsignedPayload?: boolean } = {},
+  options: {
+    credential?: Keys;
+    at?: Date;
+    presign?: number;
+    unsignedPayload?: boolean;
+    service?: "s3" | "sts";
+  } = {},
 ): Promise<Signed> {
   const body = call.body ?? "";
   const host = `127.0.0.1:${endpoint.port}`;
-  const signer = foreignSigner(options.credential ?? owner, "eu-central-1");
+  const signer = foreignSigner(options.credential ?? owner, "eu-central-1", options.service);
   const payload = options.unsignedPayload === true || options.presign !== undefined ? "UNSIGNED-PAYLOAD" : sha256(body);
   const request = {
     method: call.method,
