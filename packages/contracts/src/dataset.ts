@@ -1,6 +1,6 @@
 /** Datasets, commits and manifests as they cross a process. */
 import { z } from "zod";
-import { columnsMax, manifestFilesMax } from "./limits.ts";
+import { columnsMax, manifestFilesMax, partitionKeyCharsMax } from "./limits.ts";
 import { leaseNoSchema, nameSchema, sha256Schema, timeSchema, uuidSchema } from "./names.ts";
 
 /** One commit of one dataset: what a reader pins and what `VERSION` means in SQL. */
@@ -9,7 +9,23 @@ export const commitRefSchema = z
   .meta({ id: "CommitRef" });
 export type CommitRef = z.infer<typeof commitRefSchema>;
 
-export const columnSchema = z.object({ name: z.string().min(1).max(255), type: z.string().min(1).max(20_000) });
+/** A partition of a dataset: a value of its partition column, or a key of its job's set. */
+export const partitionKeySchema = z.string().min(1).max(partitionKeyCharsMax);
+
+/** What became of an output: it moved the dataset, was older than what the dataset has, or is what the dataset has already. */
+export const commitOutcomeSchema = z.enum(["committed", "superseded", "unchanged"]);
+export type CommitOutcome = z.infer<typeof commitOutcomeSchema>;
+
+/** An output of a completion. `commit` is that of the commit made, or of the dataset's head when none was made. */
+export const publishedSchema = commitRefSchema.extend({ outcome: commitOutcomeSchema.default("committed") });
+export type PublishedRef = z.infer<typeof publishedSchema>;
+
+export const columnSchema = z.object({
+  name: z.string().min(1).max(255),
+  type: z.string().min(1).max(20_000),
+  /** The column's Parquet field id: what a column is called may change, this does not. */
+  field_id: z.int().positive().optional(),
+});
 export type Column = z.infer<typeof columnSchema>;
 
 export const columnStatsSchema = columnSchema.extend({
@@ -25,8 +41,20 @@ export const manifestFileSchema = z.object({
   rows: z.int().nonnegative(),
   sha256: sha256Schema,
   columns: z.array(columnStatsSchema).max(columnsMax),
+  /** Of an output that writes many partitions; without it the manifest's own. */
+  partition: partitionKeySchema.optional(),
 });
 export type ManifestFile = z.infer<typeof manifestFileSchema>;
+
+/** What an output was made from, as far as the next attempt can ask whether it changed. */
+export const sourceStateSchema = z.object({
+  kind: z.enum(["file", "url"]),
+  etag: z.string().max(1_024).optional(),
+  last_modified: z.string().max(128).optional(),
+  sha256: sha256Schema.optional(),
+  bytes: z.int().nonnegative().optional(),
+});
+export type SourceState = z.infer<typeof sourceStateSchema>;
 
 /** Written last into an attempt's prefix: names every file of one output. */
 export const manifestSchema = z
@@ -35,12 +63,15 @@ export const manifestSchema = z
     dataset: nameSchema,
     task_id: uuidSchema,
     lease_no: leaseNoSchema,
-    /** `null` is the dataset that is not partitioned; keys come with partitions. */
-    partition: z.string().max(1024).nullable(),
+    /** The partition that the attempt writes; `null` where the dataset has none, or each file names its own. */
+    partition: partitionKeySchema.nullable(),
     schema: z.array(columnSchema).min(1).max(columnsMax),
     rows: z.int().nonnegative(),
     bytes: z.int().nonnegative(),
     files: z.array(manifestFileSchema).min(1).max(manifestFilesMax),
+    /** Equal when the same content went through the same job: what is committed already is not committed again. */
+    fingerprint: sha256Schema.optional(),
+    source: sourceStateSchema.optional(),
   })
   .meta({ id: "Manifest" });
 export type Manifest = z.infer<typeof manifestSchema>;
@@ -53,19 +84,58 @@ export const stagedOutputSchema = z.object({
 });
 export type StagedOutput = z.infer<typeof stagedOutputSchema>;
 
+/** An output that is, byte for byte of its source, what the dataset holds already. */
+export const unchangedOutputSchema = z.object({
+  dataset: nameSchema,
+  unchanged: z.literal(true),
+  fingerprint: sha256Schema,
+});
+export type UnchangedOutput = z.infer<typeof unchangedOutputSchema>;
+
+export const attemptOutputSchema = z.union([stagedOutputSchema, unchangedOutputSchema]);
+export type AttemptOutput = z.infer<typeof attemptOutputSchema>;
+
+/** What an attempt needs to know to write one output. */
+export const stagingPlaceSchema = z.object({
+  dataset: nameSchema,
+  bucket: z.string(),
+  prefix: z.string(),
+  /** The one partition to write; missing or `null` where the dataset has none, or each row says its own. */
+  partition: partitionKeySchema.nullable().optional(),
+  /** Nothing is taken under the prefix after this. */
+  write_until: timeSchema.optional(),
+  /** The dataset's columns as they are now, with the field ids that files are to carry. */
+  schema: z.array(columnSchema).optional(),
+  /** The field id of the first column that is new; the next ones follow. */
+  next_field_id: z.int().positive().optional(),
+  /** What the partition's last commit was made from. */
+  previous: z.object({ fingerprint: sha256Schema, source: sourceStateSchema.nullable() }).optional(),
+});
+export type StagingPlace = z.infer<typeof stagingPlaceSchema>;
+
 export const commitSchema = z
   .object({
     commit: z.int().positive(),
     generation: z.int().positive(),
-    kind: z.enum(["replace"]),
+    kind: z.enum(["replace", "append", "revert"]),
     committed_at: timeSchema,
+    /** Partitions that it changed; none of a dataset that has none. */
+    partitions: z.int().nonnegative().default(0),
+    /** The slice of an append. */
+    append_key: z.string().nullable().default(null),
+    /** Of a revert: the commit it went back to, who did it, and why. */
+    reverted_to: z.int().nonnegative().nullable().default(null),
+    actor: z.string().nullable().default(null),
+    reason: z.string().nullable().default(null),
+    /** Its files may be gone: it can no longer be read. */
+    purged_at: timeSchema.nullable().default(null),
     rows: z.int().nonnegative(),
     bytes: z.int().nonnegative(),
     files: z.int().nonnegative(),
-    /** Who made it: the lineage. */
-    task_id: uuidSchema,
-    lease_no: leaseNoSchema,
-    dag_version: sha256Schema,
+    /** Who made it: the lineage. Null of a revert, which a person makes. */
+    task_id: uuidSchema.nullable(),
+    lease_no: leaseNoSchema.nullable(),
+    dag_version: sha256Schema.nullable(),
     inputs: z.array(commitRefSchema),
   })
   .meta({ id: "Commit" });

@@ -16,6 +16,21 @@ export const payloadBytesMax = 256 * 1024;
 export const manifestFilesMax = 10_000;
 /** Largest manifest, bytes. */
 export const manifestBytesMax = 16 * 1024 * 1024;
+/** A partition key, characters. */
+export const partitionKeyCharsMax = 256;
+/** Partitions that one attempt writes. */
+export const outputPartitionsMax = 10_000;
+/** The key of an append, characters; a cursor's name and position. */
+export const appendKeyCharsMax = 1_024;
+export const cursorNameCharsMax = 256;
+export const cursorPositionCharsMax = 1_024;
+export const cursorsMax = 100;
+/** Why a dataset was reverted, characters. */
+export const reasonCharsMax = 1_000;
+/** Datasets, or versions of them, that one call resolves. */
+export const resolvedDatasetsMax = 100;
+/** Who a pin is for, characters. */
+export const pinHolderCharsMax = 128;
 /** Columns of one dataset. */
 export const columnsMax = 2_000;
 /** Outputs of one attempt. */

@@ -1,9 +1,23 @@
 /** Tasks, attempts, sessions and leases as they cross a process. Words and states: ARCHITECTURE.md. */
 import { z } from "zod";
 import { jobDefinitionSchema } from "./dag/definition.ts";
-import { commitRefSchema, stagedOutputSchema } from "./dataset.ts";
+import {
+  attemptOutputSchema,
+  commitRefSchema,
+  partitionKeySchema,
+  publishedSchema,
+  stagingPlaceSchema,
+} from "./dataset.ts";
 import { errorRecordSchema, TraceError } from "./errors/index.ts";
-import { batchItemsMax, claimWaitMsMax, outputsMax, wakeupTaskIdsMax } from "./limits.ts";
+import {
+  batchItemsMax,
+  claimWaitMsMax,
+  cursorNameCharsMax,
+  cursorPositionCharsMax,
+  cursorsMax,
+  outputsMax,
+  wakeupTaskIdsMax,
+} from "./limits.ts";
 import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
 
 export const taskStates = ["queued", "running", "completed", "canceled", "dead"] as const;
@@ -54,6 +68,8 @@ export const taskSchema = z
     dag: nameSchema,
     job: nameSchema,
     operator: z.string(),
+    /** The output partition that it makes; missing or null where its job has none. */
+    partition: partitionKeySchema.nullable().optional(),
     queue: nameSchema,
     state: taskStateSchema,
     /** Attempts begun so far, the running one included. */
@@ -121,6 +137,13 @@ export const claimSchema = z.object({
   wait_ms: z.int().min(0).max(claimWaitMsMax).default(0),
 });
 
+/** An input pinned for an attempt. */
+export const inputPinSchema = commitRefSchema.extend({
+  /** Only what was added after this commit is to be read; missing: all that the pinned commit has. */
+  from: z.int().nonnegative().optional(),
+});
+export type InputPin = z.infer<typeof inputPinSchema>;
+
 const claimedParts = {
   task_id: uuidSchema,
   lease_no: leaseNoSchema,
@@ -130,9 +153,11 @@ const claimedParts = {
 };
 const claimedRelations = {
   run_id: uuidSchema.nullable(),
-  inputs: z.array(commitRefSchema),
+  inputs: z.array(inputPinSchema),
   /** Where each output is to be staged. */
-  staging: z.array(z.object({ dataset: nameSchema, bucket: z.string(), prefix: z.string() })),
+  staging: z.array(stagingPlaceSchema),
+  /** The output partition that the task keeps live; null where it has none. */
+  partition: partitionKeySchema.nullable(),
 };
 /** A job as one version of its DAG defines it. */
 const claimedJobParts = { dag: nameSchema, job: jobDefinitionSchema };
@@ -159,6 +184,7 @@ export const claimAnswerSchema = z.object({
       run_id: claimedRelations.run_id.optional(),
       inputs: claimedRelations.inputs.optional(),
       staging: claimedRelations.staging.optional(),
+      partition: claimedRelations.partition.optional(),
     }),
   ),
   jobs: z.array(z.object({ ...claimedJobParts, timeout_ms: z.int().positive() })),
@@ -169,12 +195,12 @@ export type ClaimAnswer = z.infer<typeof claimAnswerSchema>;
 
 /** The tasks of a claim, each with its job. Throws TR-1010 when one names a job that the answer does not have. */
 export function claimedTasks(answer: ClaimAnswer): ClaimedTask[] {
-  return answer.tasks.map(({ job: index, run_id = null, inputs = [], staging = [], ...task }) => {
+  return answer.tasks.map(({ job: index, run_id = null, inputs = [], staging = [], partition = null, ...task }) => {
     const job = answer.jobs[index];
     if (job === undefined) {
       throw new TraceError("TR-1010", { detail: `task ${task.task_id} names job ${index} of ${answer.jobs.length}` });
     }
-    return { ...task, ...job, run_id, inputs, staging };
+    return { ...task, ...job, run_id, inputs, staging, partition };
   });
 }
 
@@ -184,9 +210,22 @@ export const startSchema = z.object({
   nonce: uuidSchema,
 });
 
+/** How far a source has been read: moved with the commit, and only from where the attempt began. */
+export const cursorMoveSchema = z.object({
+  name: z.string().min(1).max(cursorNameCharsMax),
+  /** Null: there is none yet. */
+  from: z.string().max(cursorPositionCharsMax).nullable(),
+  to: z.string().max(cursorPositionCharsMax),
+});
+export type CursorMove = z.infer<typeof cursorMoveSchema>;
+
 export const attemptResultSchema = z
   .discriminatedUnion("kind", [
-    z.object({ kind: z.literal("success"), outputs: z.array(stagedOutputSchema).max(outputsMax).default([]) }),
+    z.object({
+      kind: z.literal("success"),
+      outputs: z.array(attemptOutputSchema).max(outputsMax).default([]),
+      cursors: z.array(cursorMoveSchema).max(cursorsMax).optional(),
+    }),
     /** `retry` follows the family of the error: a terminal error ends the task, attempts left or not. */
     z.object({ kind: z.literal("failure"), error: errorRecordSchema }),
     z.object({ kind: z.literal("snooze"), delay_ms: z.int().min(0).max(86_400_000) }),
@@ -202,7 +241,7 @@ export const completionAnswerSchema = z.object({
   accepted: z.boolean(),
   attempt_state: attemptStateSchema.optional(),
   task_state: taskStateSchema.optional(),
-  commits: z.array(commitRefSchema).optional(),
+  commits: z.array(publishedSchema).optional(),
   error: errorRecordSchema.optional(),
 });
 export type CompletionAnswer = z.infer<typeof completionAnswerSchema>;
@@ -216,6 +255,8 @@ export const createTaskSchema = z.object({
   priority: z.int().min(-100).max(100).default(0),
   run_at: timeSchema.optional(),
   payload: z.record(z.string(), z.unknown()).default({}),
+  /** Of a job whose tasks are for partitions: the one to make. */
+  partition: partitionKeySchema.optional(),
 });
 export type CreateTask = z.input<typeof createTaskSchema>;
 

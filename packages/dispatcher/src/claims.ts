@@ -1,22 +1,32 @@
 /** Claims: ready rows become leases of a session, and each gets what its attempt needs to know. */
 import { randomBytes } from "node:crypto";
-import { type ClaimAnswer, type ClaimedTask, TraceError } from "@trace/contracts";
+import {
+  type ClaimAnswer,
+  type ClaimedTask,
+  type Column,
+  type SourceState,
+  type StagingPlace,
+  TraceError,
+} from "@trace/contracts";
 import { type Database, noRace, type RacePoints } from "@trace/kit";
 import { type Claimed, claimedOf, fitting } from "./claimed.ts";
 import type { Jobs, KnownJob } from "./jobs.ts";
 import { claimLagMs, claimPayloadBytesMax, claimSweepEveryMs, claimSweepShare, claimTasksMax } from "./limits.ts";
-import { encodeToken, leaseSecretBytes, stagingPrefix } from "./rules/token.ts";
+import { encodeToken, leaseSecretBytes, stagingFolder, stagingPrefix } from "./rules/token.ts";
 import { type WatermarkLimits, Watermarks } from "./rules/watermarks.ts";
 import { sessionOver } from "./sessions.ts";
 import {
   claimTasks,
   type DescribeLeasesRow,
+  type DescribeStagingRow,
   describeLeases,
+  describeStaging,
   firstReady,
   pinInputs,
   queueByName,
   sessionIsLive,
 } from "./sql/statements.gen.ts";
+import { wholePartition } from "./triggers.ts";
 
 export interface ClaimRequest {
   readonly session_id: string;
@@ -33,11 +43,14 @@ export interface InputJson {
   readonly generation: number;
   readonly commit: number;
   readonly generation_id: number;
+  readonly from: number | null;
 }
 export interface OutputJson {
   readonly dataset: string;
   readonly generation_id: number;
   readonly storage_id: string;
+  readonly strategy: "replace" | "append";
+  readonly partition_by: string | null;
 }
 
 export interface ClaimsOptions {
@@ -58,7 +71,7 @@ export interface ClaimsOptions {
 
 const watermarkLimits = { lagMs: claimLagMs, sweepEveryMs: claimSweepEveryMs, sweepShare: claimSweepShare };
 
-type Relations = Pick<ClaimedTask, "run_id" | "inputs" | "staging">;
+type Relations = Pick<ClaimedTask, "run_id" | "inputs" | "staging" | "partition">;
 
 /** What claims took, and the length of the text of their payloads. */
 interface Taken {
@@ -233,19 +246,41 @@ export class Claims {
     await db.query(pinInputs, {
       lease_nos: rows.map((row) => row.lease_no),
       task_ids: rows.map((row) => row.task_id),
+      folders: rows.map((row) => stagingFolder(row.token)),
     });
     const described = await db.query(describeLeases, { tokens: rows.map((row) => row.token) });
-    return new Map(described.map((row) => [row.lease_no, this.#relationsOf(row)]));
+    const places = await this.#places(described);
+    return new Map(described.map((row) => [row.lease_no, this.#relationsOf(row, places)]));
   }
 
-  #relationsOf(row: DescribeLeasesRow): Relations {
+  /** What is to be known of each output of these attempts, by lease and generation. */
+  async #places(described: readonly DescribeLeasesRow[]): Promise<Map<string, DescribeStagingRow>> {
+    const writing = described.filter((row) => (row.outputs as OutputJson[]).length > 0);
+    if (writing.length === 0) return new Map();
+    const rows = await this.#options.db.query(describeStaging, {
+      lease_nos: writing.map((row) => row.lease_no),
+      task_ids: writing.map((row) => row.task_id),
+    });
+    return new Map(rows.map((row) => [placeOf(row), row]));
+  }
+
+  #relationsOf(row: DescribeLeasesRow, places: ReadonlyMap<string, DescribeStagingRow>): Relations {
+    const partition = row.output_partition === wholePartition ? null : row.output_partition;
     return {
       run_id: row.run_public_id,
-      inputs: (row.inputs as InputJson[]).map(({ dataset, generation, commit }) => ({ dataset, generation, commit })),
+      partition,
+      inputs: (row.inputs as InputJson[]).map(({ dataset, generation, commit, from }) => ({
+        dataset,
+        generation,
+        commit,
+        ...(from === null ? {} : { from }),
+      })),
       staging: (row.outputs as OutputJson[]).map((output) => ({
         dataset: output.dataset,
         bucket: this.#options.datasetsBucket,
         prefix: stagingPrefix(output.storage_id, row.token),
+        partition: output.partition_by === null ? partition : null,
+        ...detailsOf(places.get(placeOf({ lease_no: row.lease_no, generation_id: output.generation_id }))),
       })),
     };
   }
@@ -259,7 +294,23 @@ export class Claims {
       attempt: row.attempt,
       payload: row.payload as Record<string, unknown>,
       ...jobOf(row),
-      ...this.#relationsOf(row),
+      ...this.#relationsOf(row, await this.#places([row])),
     };
   }
+}
+
+function placeOf({ lease_no, generation_id }: { lease_no: number; generation_id: number }): string {
+  return `${lease_no}:${generation_id}`;
+}
+
+function detailsOf(row: DescribeStagingRow | undefined): Partial<StagingPlace> {
+  if (row === undefined) return {};
+  return {
+    write_until: row.write_until.toISOString(),
+    schema: (row.schema as Column[] | null) ?? [],
+    next_field_id: row.last_field_id + 1,
+    ...(row.fingerprint === null
+      ? {}
+      : { previous: { fingerprint: row.fingerprint, source: row.source as SourceState | null } }),
+  };
 }

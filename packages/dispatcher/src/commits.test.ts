@@ -1,246 +1,350 @@
-/** Commits: a manifest is believed in nothing; numbers have no gap; readers see an attempt's files whole or not at all. */
-import { manifestBytesMax } from "@trace/contracts";
+/** What a commit makes of a dataset: slices, partitions, schemas, cursors; and what it leaves alone. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { datasetsBucket, diamondDag, World } from "./testing/world.ts";
+import { World } from "./testing/world.ts";
 
+/** Ingests into ds_in; copies the news of it to ds_log; writes ds_parts by month. */
+const dag = `dag: commits
+jobs:
+  ingest: { operator: ingest, outputs: [ds_in], source: { file: a.csv }, retries: 5 }
+  log:
+    operator: sql
+    inputs: [{ dataset: ds_in, read: new }]
+    outputs: [{ dataset: ds_log, strategy: append }]
+    sql: "select * from ds_in"
+    retries: 5
+  months: { operator: ingest, outputs: [{ dataset: ds_parts, partition_by: month }], source: { file: b.csv }, retries: 5 }
+  slices: { operator: ingest, outputs: [{ dataset: ds_slices, strategy: append }], source: { file: c.csv }, retries: 5 }
+  pair: { operator: sql, inputs: [ds_slices], outputs: [ds_one, { dataset: ds_two, sql: "select 2" }], sql: "select 1", retries: 5 }
+`;
+
+const fingerprint = "a".repeat(64);
 let world: World;
-
 beforeAll(async () => {
   world = await World.open();
-  await world.deploy(diamondDag);
+  await world.deploy(dag);
 });
 afterAll(() => world.close());
 beforeEach(() => world.clear());
 
-type Change = Parameters<World["stage"]>[2];
-type Manifest = Parameters<NonNullable<Change>>[0];
+/** Creates a task of a job and claims it. */
+async function claim(job: string, payload: Record<string, unknown> = {}) {
+  const [made] = await world.tasks.create(world.orgId, [{ dag: "commits", job, priority: 0, payload }]);
+  return take(made?.task_id ?? "");
+}
 
-async function claimA() {
-  const [id = ""] = await world.create("diamond", "a");
+async function take(id: string) {
   const [task] = await world.claim(await world.session(), 1, [id]);
-  if (task === undefined) throw new Error("a was not claimed");
+  if (task?.task_id !== id) throw new Error(`claimed ${task?.task_id}, not ${id}`);
   return task;
 }
 
-/** Changes the one file that the manifest names. */
-function file(change: (file: Manifest["files"][number], manifest: Manifest) => object): Change {
-  return (manifest) => {
-    const [only] = manifest.files;
-    if (only === undefined) throw new Error("no file");
-    const changed = { ...only, ...change(only, manifest) };
-    return { ...manifest, bytes: changed.bytes, rows: changed.rows, files: [changed] };
-  };
+async function taskOf(job: string) {
+  const [row] = await world.db.raw<{ public_id: string }>(
+    "select t.public_id from ready r join tasks t using (task_id) join jobs j using (job_id) where j.name = $1",
+    [job],
+  );
+  return take(row?.public_id ?? "");
 }
 
-describe("a manifest that lies is refused, nothing is published, and the lease is kept", () => {
-  const lies: [string, string, Change][] = [
-    ["names a file that is not there", "TR-4002", file((f) => ({ key: f.key.replace("0.parquet", "1.parquet") }))],
-    ["names a file of another prefix", "TR-4003", file(() => ({ key: "d/other/a/x/0.parquet" }))],
-    ["names its own prefix as a file", "TR-4003", file((f) => ({ key: f.key.replace("data/0.parquet", "") }))],
-    ["climbs out by ..", "TR-4003", file((f) => ({ key: f.key.replace("data/", "data/../../other/") }))],
-    ["names an empty part", "TR-4003", file((f) => ({ key: f.key.replace("data/", "data//") }))],
-    ["names a dot part", "TR-4003", file((f) => ({ key: f.key.replace("data/", "./") }))],
-    ["starts like the prefix and is another", "TR-4003", file((f) => ({ key: f.key.replace("/data/", "x/data/") }))],
-    ["says another size", "TR-4004", file((f) => ({ bytes: f.bytes + 1 }))],
-    ["says another checksum", "TR-4004", file(() => ({ sha256: "0".repeat(64) }))],
-    ["is for another dataset", "TR-4001", (m) => ({ ...m, dataset: "ds_b" })],
-    ["is for another task", "TR-4001", (m) => ({ ...m, task_id: "0198c7a2-0000-7000-8000-000000000000" })],
-    ["is for another lease", "TR-4001", (m) => ({ ...m, lease_no: m.lease_no + 1 })],
-    ["names a partition", "TR-4001", (m) => ({ ...m, partition: "p" })],
-    ["has wrong rows in total", "TR-4001", (m) => ({ ...m, rows: m.rows + 1 })],
-    ["has wrong bytes in total", "TR-4001", (m) => ({ ...m, bytes: m.bytes - 1 })],
-    ["names a file twice", "TR-4001", (m) => ({ ...m, bytes: m.bytes * 2, rows: 2, files: [...m.files, ...m.files] })],
-    ["names no file", "TR-4001", (m) => ({ ...m, bytes: 0, rows: 0, files: [] })],
-    ["has a column with NUL in its name", "TR-4001", (m) => ({ ...m, schema: [{ name: "a\0", type: "BIGINT" }] })],
-    ["has negative rows", "TR-4001", file(() => ({ rows: -1 }))],
-    ["is of an unknown format", "TR-4001", (m) => ({ ...m, format: "trace-manifest-2" })],
-    ["is not JSON", "TR-4001", () => "{"],
-    ["is JSON and no manifest", "TR-4001", () => "[]"],
-    ["is too large", "TR-4009", () => `"${"x".repeat(manifestBytesMax)}"`],
-  ];
-  test.each(lies)("%s (%s)", async (_, code, change) => {
-    const task = await claimA();
-    const staged = world.stage(task, undefined, change);
-    const answer = await world.complete(task, { kind: "success", outputs: [staged] });
-    expect(answer).toMatchObject({ accepted: false, error: { code } });
-    expect(answer.error?.detail).not.toContain("\0");
-    expect(await world.count("commits")).toBe(0);
-    expect(await world.count("leases")).toBe(1);
-    expect(await world.succeed(task)).toMatchObject({ accepted: true });
+/** Keys of the files that readers of the head see, and of which lease each is. */
+async function seen(dataset: string): Promise<string[]> {
+  const rows = await world.db.raw<{ line: string }>(
+    `select f.partition_key || ' ' || c.lease_no as line
+       from datasets d join generations g on g.generation_id = d.current_generation_id
+       join commit_files f on f.generation_id = g.generation_id and f.removed_commit is null
+       join commits c on c.generation_id = g.generation_id and c.commit_no = f.added_commit
+      where d.name = $1 order by 1`,
+    [dataset],
+  );
+  return rows.map((row) => row.line.trim());
+}
+
+async function head(dataset: string): Promise<number> {
+  const [row] = await world.db.raw<{ head_commit: number }>(
+    "select g.head_commit from datasets d join generations g on g.generation_id = d.current_generation_id where d.name = $1",
+    [dataset],
+  );
+  return row?.head_commit ?? -1;
+}
+
+describe("an attempt's place", () => {
+  test("is known until 15 minutes past its lease, and goes with the commit that publishes it", async () => {
+    const task = await claim("ingest");
+    const [row] = await world.db.raw<{ prefix: string; minutes: number }>(
+      "select s.prefix, extract(epoch from s.write_until - l.deadline) / 60 as minutes from staging s join leases l using (lease_no)",
+    );
+    expect(row?.prefix).toBe(task.staging[0]?.prefix);
+    expect(Number(row?.minutes)).toBe(15);
+    expect(Date.parse(task.staging[0]?.write_until ?? "")).toBeGreaterThan(Date.now());
+    await world.succeed(task);
+    expect(await world.count("staging")).toBe(0);
   });
 
-  test("is not the one that the caller named", async () => {
-    const task = await claimA();
-    const staged = { ...world.stage(task), manifest_sha256: "0".repeat(64) };
-    expect(await world.complete(task, { kind: "success", outputs: [staged] })).toMatchObject({
+  test("stays known as garbage when the attempt fails, and the next attempt has another", async () => {
+    const task = await claim("ingest");
+    world.stage(task);
+    await world.fail(task);
+    await world.makeDue();
+    const again = await taskOf("ingest");
+    expect(again.staging[0]?.prefix).not.toBe(task.staging[0]?.prefix);
+    await world.succeed(again);
+    expect(await world.count("staging", `lease_no = ${task.lease_no}`)).toBe(1);
+    expect(await world.count("staging")).toBe(1);
+  });
+
+  test("moves on with an attempt that begins late", async () => {
+    const task = await claim("ingest");
+    await world.db.raw("update leases set deadline = deadline - interval '1 minute'");
+    await world.starts.start([{ lease_token: task.lease_token, nonce: "01910000-0000-7000-8000-000000000001" }]);
+    const [row] = await world.db.raw<{ same: boolean }>(
+      "select s.write_until = l.deadline + interval '15 minutes' as same from staging s join leases l using (lease_no)",
+    );
+    expect(row?.same).toBe(true);
+  });
+});
+
+describe("appending", () => {
+  test("a slice again takes the place of its files, and of no others", async () => {
+    const first = await claim("slices", { append_key: "monday" });
+    await world.succeed(first);
+    const other = await claim("slices", { append_key: "tuesday" });
+    await world.succeed(other);
+    const again = await claim("slices", { append_key: "monday" });
+    expect(await world.succeed(again)).toMatchObject({
+      commits: [{ dataset: "ds_slices", commit: 3, outcome: "committed" }],
+    });
+    expect(await seen("ds_slices")).toEqual([String(other.lease_no), String(again.lease_no)].sort());
+    expect(await world.count("append_keys")).toBe(2);
+  });
+
+  test("without a key, each task is a slice of its own", async () => {
+    const first = await claim("slices");
+    await world.succeed(first);
+    await world.succeed(await claim("slices"));
+    expect(await seen("ds_slices")).toHaveLength(2);
+  });
+
+  test("the same content is not appended twice, whatever its key", async () => {
+    const first = await claim("slices", { append_key: "monday" });
+    const mark = (manifest: object) => ({ ...manifest, fingerprint });
+    await world.complete(first, { kind: "success", outputs: [world.stage(first, first.staging[0], mark)] });
+    const again = await claim("slices", { append_key: "tuesday" });
+    const answer = await world.complete(again, {
+      kind: "success",
+      outputs: [world.stage(again, again.staging[0], mark)],
+    });
+    expect(answer).toMatchObject({
+      accepted: true,
+      task_state: "completed",
+      commits: [{ commit: 1, outcome: "unchanged" }],
+    });
+    expect(await head("ds_slices")).toBe(1);
+  });
+
+  test("the news of an input are read once: a range stays its task's through every try", async () => {
+    await world.succeed(await claim("ingest"));
+    const first = await taskOf("log");
+    expect(first.inputs).toMatchObject([{ dataset: "ds_in", commit: 1, from: 0 }]);
+    await world.succeed(await claim("ingest"));
+    await world.fail(first);
+    await world.makeDue();
+    const again = await taskOf("log");
+    expect(again.inputs).toMatchObject([{ commit: 1, from: 0 }]);
+    await world.succeed(again);
+    const next = await taskOf("log");
+    expect(next.inputs).toMatchObject([{ commit: 2, from: 1 }]);
+    await world.succeed(next);
+    expect((await world.db.raw("select append_key from append_keys order by 1")).map((row) => row.append_key)).toEqual([
+      "ds_in.1:0-1",
+      "ds_in.1:1-2",
+    ]);
+    expect(await seen("ds_log")).toHaveLength(2);
+    expect(await world.db.raw("select position from cursors")).toEqual([{ position: "2" }]);
+  });
+
+  test("a cursor that another moved refuses the commit, and the lease is kept", async () => {
+    await world.succeed(await claim("ingest"));
+    const task = await taskOf("log");
+    await world.db.raw(
+      "insert into cursors (job_id, output_partition, name, position) select job_id, '', 'input:' || (select generation_id from task_ranges), '1' from jobs where name = 'log'",
+    );
+    expect(await world.succeed(task)).toMatchObject({ accepted: false, error: { code: "TR-4025" } });
+    expect(await head("ds_log")).toBe(0);
+    expect(await world.count("leases")).toBe(1);
+  });
+
+  test("a cursor of one's own moves with the commit, from where it stood", async () => {
+    const move = (from: string | null, to: string) => [{ name: "feed", from, to }];
+    const first = await claim("slices");
+    await world.complete(first, { kind: "success", outputs: [world.stage(first)], cursors: move(null, "a") });
+    const second = await claim("slices");
+    const stale = await world.complete(second, {
+      kind: "success",
+      outputs: [world.stage(second)],
+      cursors: move(null, "z"),
+    });
+    expect(stale).toMatchObject({ accepted: false, error: { code: "TR-4025" } });
+    const right = await world.complete(second, {
+      kind: "success",
+      outputs: [world.stage(second)],
+      cursors: move("a", "b"),
+    });
+    expect(right).toMatchObject({ accepted: true });
+    expect(await world.db.raw("select name, position from cursors")).toEqual([{ name: "feed", position: "b" }]);
+  });
+});
+
+describe("many partitions in one commit", () => {
+  const parts =
+    (...keys: string[]) =>
+    (manifest: { files: object[] }) => ({
+      ...manifest,
+      rows: keys.length,
+      bytes: keys.length * (manifest.files[0] as { bytes: number }).bytes,
+      files: keys.map((partition) => ({
+        ...manifest.files[0],
+        key: `${(manifest.files[0] as { key: string }).key}-${keys.indexOf(partition)}`,
+        partition,
+      })),
+    });
+
+  async function write(...keys: string[]) {
+    const task = await claim("months");
+    const place = task.staging[0];
+    const staged = world.stage(task, place, parts(...keys));
+    for (const index of keys.keys()) {
+      world.store.put(place?.bucket ?? "", `${place?.prefix}data/0.parquet-${index}`, `rows of lease ${task.lease_no}`);
+    }
+    return { task, answer: await world.complete(task, { kind: "success", outputs: [staged] }) };
+  }
+
+  test("change together under one number, and those that are no longer written are empty", async () => {
+    const first = await write("2001-01", "2001-02", "2001-03");
+    expect(first.answer).toMatchObject({ commits: [{ commit: 1, outcome: "committed" }] });
+    const second = await write("2001-02", "2001-04");
+    expect(second.answer).toMatchObject({ commits: [{ commit: 2 }] });
+    expect(await seen("ds_parts")).toEqual([`2001-02 ${second.task.lease_no}`, `2001-04 ${second.task.lease_no}`]);
+    const touched = await world.db.raw(
+      "select commit_no, array_agg(partition_key order by partition_key) as keys from commit_partitions group by 1 order by 1",
+    );
+    expect(touched.map((row) => row.keys)).toEqual([
+      ["2001-01", "2001-02", "2001-03"],
+      ["2001-01", "2001-02", "2001-03", "2001-04"],
+    ]);
+    const partitions = await world.db.raw("select partition_key, head_commit from partitions order by 1");
+    expect(partitions.map((row) => row.partition_key)).toEqual(["2001-02", "2001-04"]);
+  });
+
+  test("each file must say whose it is, and where there are none no file may", async () => {
+    const task = await claim("months");
+    const answer = await world.complete(task, { kind: "success", outputs: [world.stage(task)] });
+    expect(answer).toMatchObject({ accepted: false, error: { code: "TR-4001" } });
+    const other = await claim("ingest");
+    const named = world.stage(other, other.staging[0], (manifest) => ({
+      ...manifest,
+      files: manifest.files.map((file) => ({ ...file, partition: "x" })),
+    }));
+    expect(await world.complete(other, { kind: "success", outputs: [named] })).toMatchObject({
+      error: { code: "TR-4001" },
+    });
+    const whole = world.stage(other, other.staging[0], (manifest) => ({ ...manifest, partition: "x" }));
+    expect(await world.complete(other, { kind: "success", outputs: [whole] })).toMatchObject({
       error: { code: "TR-4001" },
     });
   });
+});
 
-  test("lies under another attempt's prefix, or is not there", async () => {
-    const task = await claimA();
-    const staged = world.stage(task);
-    const foreign = { ...staged, manifest_key: "d/other/manifest.json" };
-    expect(await world.complete(task, { kind: "success", outputs: [foreign] })).toMatchObject({
-      error: { code: "TR-4003" },
+describe("schemas", () => {
+  const columns =
+    (...schema: { name: string; type: string; field_id?: number }[]) =>
+    (manifest: object) => ({ ...manifest, schema });
+
+  async function write(...schema: { name: string; type: string; field_id?: number }[]) {
+    const task = await claim("ingest");
+    const answer = await world.complete(task, {
+      kind: "success",
+      outputs: [world.stage(task, task.staging[0], columns(...schema))],
     });
-    const missing = { ...staged, manifest_key: staged.manifest_key.replace("manifest", "other") };
-    expect((await world.complete(task, { kind: "success", outputs: [missing] })).accepted).toBe(false);
-    expect(await world.count("commits")).toBe(0);
-  });
-
-  test("names a file that the store holds without a checksum", async () => {
-    const task = await claimA();
-    const staged = world.stage(task);
-    const place = task.staging[0];
-    world.store.put(datasetsBucket, `${place?.prefix}data/0.parquet`, `rows of lease ${task.lease_no}`, {
-      checksum: false,
-    });
-    expect(await world.complete(task, { kind: "success", outputs: [staged] })).toMatchObject({
-      error: { code: "TR-4004" },
-    });
-  });
-});
-
-describe("the outputs named", () => {
-  test("must be exactly those of the job", async () => {
-    const task = await claimA();
-    const staged = world.stage(task);
-    for (const outputs of [
-      [],
-      [staged, staged],
-      [{ ...staged, dataset: "ds_b" }],
-      [staged, { ...staged, dataset: "ds_b" }],
-    ]) {
-      expect(await world.complete(task, { kind: "success", outputs })).toMatchObject({ error: { code: "TR-4005" } });
-    }
-    expect(await world.count("commits")).toBe(0);
-  });
-});
-
-test("a store that is away is retryable and keeps the lease; the same call later commits", async () => {
-  const task = await claimA();
-  const outputs = [world.stage(task)];
-  world.store.away = true;
-  const answer = await world.complete(task, { kind: "success", outputs });
-  expect(answer).toMatchObject({ accepted: false, error: { code: "TR-4006" } });
-  expect(await world.count("leases")).toBe(1);
-  expect(await world.count("attempts")).toBe(0);
-  world.store.away = false;
-  expect(await world.complete(task, { kind: "success", outputs })).toMatchObject({ accepted: true });
-});
-
-test("values that Postgres cannot keep in a column's bounds become unknown, and the commit stands", async () => {
-  const task = await claimA();
-  const columns = [{ name: "x", type: "VARCHAR", min: "\0a", max: "z", null_count: 0 }];
-  const staged = world.stage(
-    task,
-    undefined,
-    file(() => ({ columns })),
-  );
-  expect(await world.complete(task, { kind: "success", outputs: [staged] })).toMatchObject({ accepted: true });
-  const [kept] = await world.db.raw<{ columns: unknown }>("select columns from commit_files");
-  expect(kept?.columns).toEqual([{ name: "x", type: "VARCHAR", min: null, max: "z", null_count: 0 }]);
-});
-
-describe("what readers see", () => {
-  const resolve = async () => (await world.datasets.resolve(world.orgId, ["ds_a"], false))[0];
-
-  test("of an attempt that failed, or was late, is nothing", async () => {
-    const failed = await claimA();
-    world.stage(failed);
-    await world.fail(failed);
-    await world.makeDue();
-    const late = await world.claimOne();
-    const outputs = [world.stage(late)];
-    await world.expireSessions();
-    await world.reap();
-    expect((await world.complete(late, { kind: "success", outputs })).error?.code).toBe("TR-3001");
-    expect(await resolve()).toMatchObject({ commit: 0, files: [] });
-    const good = await world.claimOne();
-    await world.succeed(good);
-    const seen = await resolve();
-    expect(seen?.commit).toBe(1);
-    expect(seen?.files.map((one) => one.key)).toEqual([`${good.staging[0]?.prefix}data/0.parquet`]);
-  });
-
-  test("after a replace is the new files and none of the old, while the old commit keeps its own", async () => {
-    await world.succeed(await claimA());
-    const old = (await resolve())?.files[0]?.key;
-    const reader = (await world.claim(await world.session(), 5)).find((task) => task.job.name === "b");
-    const second = await claimA();
-    await world.succeed(second);
-    const seen = await resolve();
-    expect(seen?.files).toHaveLength(1);
-    expect(seen?.files[0]?.key).toContain(second.staging[0]?.prefix);
-    expect((await world.datasets.resolveForLease(reader?.lease_no ?? 0))[0]?.files[0]?.key).toBe(old);
-    expect(await world.datasets.get(world.orgId, "ds_a")).toMatchObject({ head: 2, files: 1, rows: 1 });
-  });
-
-  test("a link is given only when asked for", async () => {
-    await world.succeed(await claimA());
-    expect((await resolve())?.files[0]).not.toHaveProperty("url");
-    expect((await world.datasets.resolve(world.orgId, ["ds_a"], true))[0]?.files[0]?.url).toContain("signed");
-  });
-
-  test("of a dataset that does not exist is a refusal that names it", async () => {
-    const asked = world.datasets.resolve(world.orgId, ["ds_a", "nowhere"], false);
-    await expect(asked).rejects.toMatchObject({ code: "TR-1006", message: expect.stringContaining("nowhere") });
-    await expect(world.datasets.get(world.orgId, "nowhere")).rejects.toMatchObject({ code: "TR-1006" });
-  });
-
-  test("of several datasets is one snapshot: never a derived one newer than its source", async () => {
-    let running = true;
-    const writer = (async () => {
-      for (let n = 0; n < 6; n += 1) {
-        await world.runs.start(world.orgId, "diamond", undefined);
-        for (;;) {
-          const tasks = await world.claim(await world.session(), 5);
-          if (tasks.length === 0) break;
-          for (const task of tasks) await world.succeed(task);
-        }
-      }
-      running = false;
-    })();
-    let looks = 0;
-    while (running) {
-      const seen = await world.datasets.resolve(world.orgId, ["ds_d", "ds_b", "ds_a"], false);
-      const [d = 0, b = 0, a = 0] = seen.map((one) => one.commit);
-      expect(a).toBeGreaterThanOrEqual(b);
-      expect(b).toBeGreaterThanOrEqual(d);
-      looks += 1;
-    }
-    await writer;
-    expect(looks).toBeGreaterThan(3);
-  });
-});
-
-test("commits of many writers at once are numbered without a gap, at times that strictly increase", async () => {
-  // One dataset with several attempts about to commit: different jobs cannot write it, so the tasks are of one job and
-  // their outputs are freed of the rule that one is live.
-  const tasks = [];
-  for (let n = 0; n < 15; n += 1) {
-    tasks.push(await claimA());
-    await world.db.raw("delete from live_outputs");
+    return { task, answer };
   }
-  const answers = await Promise.all(tasks.map((task) => world.succeed(task)));
-  expect(answers.every((answer) => answer.accepted)).toBe(true);
-  const numbers = answers.map((answer) => answer.commits?.[0]?.commit ?? 0).sort((x, y) => x - y);
-  expect(numbers).toEqual(Array.from({ length: 15 }, (_, n) => n + 1));
-  const rows = await world.db.raw<{ later: boolean }>(
-    "select committed_at > lag(committed_at) over (order by commit_no) as later from commits order by commit_no offset 1",
-  );
-  expect(rows).toHaveLength(14);
-  expect(rows.every((row) => row.later)).toBe(true);
-  expect(await world.count("commit_files", "removed_commit is null")).toBe(1);
+
+  test("grow by columns and wider types, and the next attempt is told their ids", async () => {
+    await write({ name: "x", type: "INTEGER" });
+    await write({ name: "x", type: "BIGINT" }, { name: "y", type: "VARCHAR" });
+    const { task, answer } = await write(
+      { name: "y", type: "VARCHAR", field_id: 2 },
+      { name: "x", type: "INTEGER", field_id: 1 },
+    );
+    expect(answer).toMatchObject({ accepted: true, commits: [{ commit: 3 }] });
+    expect(task.staging[0]).toMatchObject({
+      schema: [
+        { name: "x", type: "BIGINT", field_id: 1 },
+        { name: "y", type: "VARCHAR", field_id: 2 },
+      ],
+      next_field_id: 3,
+    });
+  });
+
+  test("do not lose a column by themselves: nothing is published, and the task is dead", async () => {
+    await write({ name: "x", type: "INTEGER" }, { name: "y", type: "VARCHAR" });
+    const { answer } = await write({ name: "x", type: "INTEGER" });
+    expect(answer).toMatchObject({
+      accepted: false,
+      error: { code: "TR-4014", fix: expect.stringContaining("version") },
+    });
+    expect(await head("ds_in")).toBe(1);
+  });
+
+  test("refuse files whose ids the dataset has given to other columns", async () => {
+    await write({ name: "x", type: "INTEGER" });
+    const late = await claim("slices"); // Of another dataset: it does not matter here.
+    expect(late.staging).toHaveLength(1);
+    const { answer } = await write({ name: "x", type: "INTEGER", field_id: 9 });
+    expect(answer).toMatchObject({ accepted: false, error: { code: "TR-4015" } });
+  });
 });
 
-test("a commit time does not go back when the clock does", async () => {
-  await world.succeed(await claimA());
-  await world.db.raw("update generations set head_committed_at = '2999-01-01'");
-  await world.succeed(await claimA());
-  const [row] = await world.db.raw<{ after: boolean }>(
-    "select committed_at > '2999-01-01' as after from commits where commit_no = 2",
-  );
-  expect(row).toEqual({ after: true });
+describe("an unchanged source", () => {
+  test("ends the attempt without a commit, as long as the dataset holds that content", async () => {
+    const first = await claim("ingest");
+    const mark = (manifest: object) => ({ ...manifest, fingerprint, source: { kind: "url", etag: '"1"' } });
+    await world.complete(first, { kind: "success", outputs: [world.stage(first, first.staging[0], mark)] });
+    const second = await claim("ingest");
+    expect(second.staging[0]?.previous).toEqual({ fingerprint, source: { kind: "url", etag: '"1"' } });
+    const unchanged = [{ dataset: "ds_in", unchanged: true as const, fingerprint }];
+    expect(await world.complete(second, { kind: "success", outputs: unchanged })).toMatchObject({
+      accepted: true,
+      task_state: "completed",
+      commits: [{ dataset: "ds_in", commit: 1, outcome: "unchanged" }],
+    });
+    expect(await head("ds_in")).toBe(1);
+    expect(await world.count("ready")).toBe(1); // The reader of the first commit, and none for the second.
+    await world.succeed(await claim("ingest"));
+    const late = await claim("ingest");
+    expect(await world.complete(late, { kind: "success", outputs: unchanged })).toMatchObject({
+      accepted: false,
+      error: { code: "TR-4017" },
+    });
+  });
+});
+
+describe("several datasets of one attempt", () => {
+  test("share one time, later than each had, and change together or not at all", async () => {
+    await world.succeed(await claim("slices"));
+    const task = await taskOf("pair");
+    await world.db.raw(
+      "update generations g set head_committed_at = clock_timestamp() + interval '1 hour' from datasets d where d.dataset_id = g.dataset_id and d.name = 'ds_one'",
+    );
+    const [one, two] = task.staging;
+    const lie = world.stage(task, two, (manifest) => ({ ...manifest, rows: 7 }));
+    const refused = await world.complete(task, { kind: "success", outputs: [world.stage(task, one), lie] });
+    expect(refused).toMatchObject({ accepted: false, error: { code: "TR-4001" } });
+    expect([await head("ds_one"), await head("ds_two")]).toEqual([0, 0]);
+    await world.complete(task, { kind: "success", outputs: [world.stage(task, one), world.stage(task, two)] });
+    const times = await world.db.raw<{ at: string; later: boolean }>(
+      "select committed_at::text as at, committed_at > clock_timestamp() + interval '30 minutes' as later from commits c join generations g using (generation_id) join datasets d using (dataset_id) where d.name in ('ds_one', 'ds_two')",
+    );
+    expect(new Set(times.map((row) => row.at)).size).toBe(1);
+    expect(times.map((row) => row.later)).toEqual([true, true]);
+  });
 });

@@ -17,16 +17,26 @@ import {
 import { type Database, type Log, noRace, type ObjectStore, type RacePoints, type Random } from "@trace/kit";
 import type { InputJson, OutputJson } from "./claims.ts";
 import { Coalescer } from "./coalescer.ts";
-import { publish } from "./commits.ts";
+import { type Published, publish } from "./commits.ts";
+import { moveOn } from "./cursors.ts";
 import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock, lockLive } from "./endings.ts";
 import type { Events } from "./events.ts";
+import type { FooterReader } from "./footers/reader.ts";
+import { checksFootersOf, type FooterChecks } from "./footers/whose.ts";
 import { completeBatchMax, completesInFlightMax, completesWaitingMax, slowBatchMs } from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
 import { storableRecord } from "./rules/text.ts";
 import { decodeToken, leaseNoOf, sha256Of, taskNoOf, tokenBytes } from "./rules/token.ts";
-import { completePlain, describeLeases, type FindAttemptsRow, findAttempts, lockJobs } from "./sql/statements.gen.ts";
-import { invalidate, lockTriggered } from "./triggers.ts";
+import {
+  completePlain,
+  type DescribeLeasesRow,
+  describeLeases,
+  type FindAttemptsRow,
+  findAttempts,
+  lockJobs,
+} from "./sql/statements.gen.ts";
+import { invalidate, lockTriggered, wholePartition } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
 
 export interface CompletionEvents {
@@ -40,6 +50,8 @@ export interface CompletionsOptions {
   readonly db: Database;
   readonly store: ObjectStore;
   readonly datasetsBucket: string;
+  /** Reads what files say of themselves; `checks`: whose. Undefined: nobody's. */
+  readonly footers?: { readonly reader: FooterReader; readonly checks: FooterChecks } | undefined;
   readonly random: Random;
   readonly log: Log;
   readonly events: CompletionEvents;
@@ -75,6 +87,8 @@ function callHash(result: AttemptResult): Buffer {
 function isPlain(result: AttemptResult): boolean {
   return result.kind === "success" && result.outputs.length === 0;
 }
+
+const nothingPublished: Published = { refs: [], committed: [], again: false, repeated: false, appended: false };
 
 /** What a success without outputs is answered; nothing of it has to be kept with the attempt. */
 const plainAnswer: CompletionAnswer = {
@@ -227,11 +241,7 @@ export class Completions {
   }
 
   /** An attempt of a job with inputs or outputs: its outputs are checked first, then all of it is one transaction. */
-  async #completeOne(
-    item: Completion,
-    token: Buffer,
-    row: { outputs: unknown; public_id: string; lease_no: number; live: boolean },
-  ): Promise<CompletionAnswer> {
+  async #completeOne(item: Completion, token: Buffer, row: DescribeLeasesRow): Promise<CompletionAnswer> {
     try {
       // Only lockLeases decides; what is stale already is not worth a look at the store.
       const outputs = row.live ? await this.#checkOutputs(item.result, token, row) : [];
@@ -265,12 +275,17 @@ export class Completions {
     if (lease === undefined || !seemedLive) return undefined;
     const generationIds = outputs.map((output) => output.place.generationId);
     const locked = await lockTriggered(tx, [lease.job_id], generationIds);
-    const published = outputs.length === 0 ? { refs: [], committed: [] } : await publish(tx, lease, outputs);
-    const ending = this.#ending(lease, item.result, published.refs);
+    const published = outputs.length === 0 ? nothingPublished : await publish(tx, lease, outputs);
+    // What is decided is not seen by anybody yet: this is what a slow commit looks like.
+    const slow = this.#race.reach("complete:published");
+    if (slow) await slow;
+    if (!published.again) await moveOn(tx, lease, item.result, published);
+    const ending = this.#ending(lease, item.result, published.refs, published.again);
     const ended = await end(tx, [ending], this.#options.outgoing);
     await invalidate(tx, locked, published.committed, lease.run_id);
     const { org_id, job_id, public_id: task_id, attempt } = lease;
-    const told = published.refs.map((ref) => ({
+    const made = published.refs.filter((ref) => ref.outcome === "committed");
+    const told = made.map(({ outcome: _, ...ref }) => ({
       type: "dataset.committed" as const,
       org_id,
       job_id,
@@ -282,23 +297,25 @@ export class Completions {
     return { ending, wakeups: [...ended, ...(await follow(tx, [ending], locked))] };
   }
 
-  #checkOutputs(
-    result: AttemptResult,
-    token: Buffer,
-    row: { outputs: unknown; public_id: string; lease_no: number },
-  ): Promise<CheckedOutput[]> {
+  #checkOutputs(result: AttemptResult, token: Buffer, row: DescribeLeasesRow): Promise<CheckedOutput[]> {
     if (result.kind !== "success") return Promise.resolve([]);
-    const { store, datasetsBucket } = this.#options;
-    return checkOutputs(store, result.outputs, row.outputs as OutputJson[], {
+    const { store, datasetsBucket, footers } = this.#options;
+    const { operator } = row.definition as { operator: string };
+    const attempt = {
       bucket: datasetsBucket,
       token,
       taskId: row.public_id,
       leaseNo: row.lease_no,
-    });
+      partition: row.output_partition === wholePartition ? null : row.output_partition,
+    };
+    const reader = footers !== undefined && checksFootersOf(operator, footers.checks) ? footers.reader : undefined;
+    return checkOutputs(store, result.outputs, row.outputs as OutputJson[], attempt, reader);
   }
 
-  #ending(lease: HeldLease, result: AttemptResult, commits: CompletionAnswer["commits"]): Ending {
-    const ending = endingOf(lease, eventOf(result), this.#options.random, {
+  /** `again`: what the attempt wrote counts for nothing, and the task is queued at once to do it anew. */
+  #ending(lease: HeldLease, result: AttemptResult, commits: CompletionAnswer["commits"], again = false): Ending {
+    const event: AttemptEvent = again ? { kind: "snooze", delayMs: 0 } : eventOf(result);
+    const ending = endingOf(lease, event, this.#options.random, {
       error: result.kind === "failure" ? storableRecord(result.error) : null,
       call: callHash(result),
     });

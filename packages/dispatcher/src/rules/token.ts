@@ -55,6 +55,11 @@ export function sha256Of(data: Buffer | string): Buffer {
  * 64 bits that follow from the token, so that nobody finds an uncommitted attempt by counting.
  */
 export function stagingPrefix(storageId: string, token: Buffer): string {
+  return `d/${storageId}/a/${stagingFolder(token)}/`;
+}
+
+/** The attempt's part of it, the same under each dataset that it writes (sql/claim.sql puts the two together). */
+export function stagingFolder(token: Buffer): string {
   const leaseNo = leaseNoOf(token).toString(36).padStart(11, "0");
-  return `d/${storageId}/a/${leaseNo}${sha256Of(token).toString("hex").slice(0, 16)}/`;
+  return `${leaseNo}${sha256Of(token).toString("hex").slice(0, 16)}`;
 }

@@ -61,7 +61,7 @@ select coalesce((select array_agg(task_id) from (select task_id from ready_now u
 with gone as (
   delete from outcomes where task_id = any ($1::bigint[]) and state <> 'completed' returning task_id, attempt
 ), again as materialized (
-  select g.task_id, g.attempt, t.public_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited
+  select g.task_id, g.attempt, t.public_id, t.run_id, t.job_id, t.queue_id, t.priority, t.output_partition, t.limited
     from gone g cross join lateral (select * from tasks x where x.task_id = g.task_id offset 0) t
 ), queued as (
   insert into ready (task_id, queue_id, priority, run_at, attempt)
@@ -70,8 +70,11 @@ with gone as (
   insert into waiting (task_id, job_id, priority, run_at, attempt)
   select task_id, job_id, priority, clock_timestamp(), attempt from again where limited
 ), live as (
-  insert into live_outputs (job_id, output_partition, task_id)
-  select job_id, output_partition, task_id from again where output_partition is not null
+  insert into live_outputs (job_id, output_partition, task_id, run_id)
+  select job_id, output_partition, task_id, run_id from again where output_partition is not null
+), asked as (
+  -- Whoever replays by hand wants the slice, also when it was reverted since.
+  update task_slices set head_commit = null where task_id = any (array(select task_id from again))
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
   select 'sqs', clock_timestamp() + interval '500 ms', queue_id, array_agg(public_id)

@@ -107,16 +107,73 @@ select jv.dag_version_id, jv.job_id, d.name as dag, jv.definition, jv.timeout_ms
 select session_id from sessions where public_id = $1 and closed_at is null and expires_at > clock_timestamp();
 
 -- name: pinInputs
--- params: lease_nos, task_ids
--- Pins the head of each input as of now, once per lease: what this attempt reads, whatever is committed while it runs.
-insert into attempt_inputs (lease_no, generation_id, commit_no)
-select c.lease_no, g.generation_id, g.head_commit
-  from unnest($1::bigint[], $2::bigint[]) as c (lease_no, task_id)
- cross join lateral (select x.dag_version_id, x.job_id from tasks x where x.task_id = c.task_id offset 0) t
-  join job_inputs ji on ji.dag_version_id = t.dag_version_id and ji.job_id = t.job_id
-  join datasets d on d.dataset_id = ji.dataset_id
-  join generations g on g.generation_id = d.current_generation_id
+-- params: lease_nos, task_ids, folders
+-- Pins the head of each input as of now, once per lease: what this attempt reads, whatever is committed while it runs. Of an
+-- input of which the news only are read, the range is the task's and was fixed at its first claim, as is the slice of an append:
+-- whoever runs it again reads and writes the same. And names the place of each output, with the head it had in the same snapshot
+-- (what is reverted later, the attempt does not know of), and until when something may be written there: 15 minutes past the
+-- lease, which is as long as the attempt's keys live. A task has one lease at a time, so nobody else fixes its slice.
+with claimed as materialized (
+  select c.lease_no, c.task_id, c.folder, t.public_id, t.dag_version_id, t.job_id, t.output_partition, t.payload, l.deadline
+    from unnest($1::bigint[], $2::bigint[], $3::text[]) as c (lease_no, task_id, folder)
+   cross join lateral (select * from tasks x where x.task_id = c.task_id offset 0) t
+   cross join lateral (select x.deadline from leases x where x.task_id = c.task_id and x.lease_no = c.lease_no offset 0) l
+), input as materialized (
+  select c.lease_no, c.task_id, d.name, g.generation_id, g.number, g.head_commit, ji.read,
+         least(coalesce(r.from_commit, k.position::bigint, 0), g.head_commit) as from_commit, coalesce(r.to_commit, g.head_commit) as to_commit,
+         r.task_id is not null as fixed
+    from claimed c
+    join job_inputs ji on ji.dag_version_id = c.dag_version_id and ji.job_id = c.job_id
+    join datasets d on d.dataset_id = ji.dataset_id
+    join generations g on g.generation_id = coalesce(ji.generation_id, d.current_generation_id)
+    left join task_ranges r on ji.read = 'new' and r.task_id = c.task_id and r.generation_id = g.generation_id
+    left join cursors k on ji.read = 'new' and k.job_id = c.job_id and k.output_partition = coalesce(c.output_partition, '') and k.name = 'input:' || g.generation_id
+), range as (
+  insert into task_ranges (task_id, generation_id, from_commit, to_commit)
+  select task_id, generation_id, from_commit, to_commit from input where read = 'new' and not fixed
+), pinned as (
+  insert into attempt_inputs (lease_no, generation_id, commit_no, from_commit)
+  select lease_no, generation_id, case read when 'new' then to_commit else head_commit end, case read when 'new' then from_commit end from input
+  on conflict do nothing
+), output as materialized (
+  select c.lease_no, c.task_id, c.folder, c.public_id, c.payload ->> 'append_key' as asked_key, c.deadline, g.generation_id, g.storage_id, g.head_commit, g.strategy
+    from claimed c
+    join job_outputs jo on jo.dag_version_id = c.dag_version_id and jo.job_id = c.job_id
+    join datasets d on d.dataset_id = jo.dataset_id
+    join generations g on g.generation_id = coalesce(jo.generation_id, d.current_generation_id)
+), slice as (
+  insert into task_slices (task_id, append_key, head_commit)
+  select o.task_id,
+         left(coalesce(nullif(o.asked_key, ''),
+                       (select string_agg(format('%s.%s:%s-%s', i.name, i.number, i.from_commit, i.to_commit), ',' order by i.name) from input i where i.lease_no = o.lease_no and i.read = 'new'),
+                       o.public_id::text), 1024),
+         min(o.head_commit)
+    from output o where o.strategy = 'append'
+   group by o.task_id, o.lease_no, o.public_id, o.asked_key
+  on conflict (task_id) do update set head_commit = excluded.head_commit where task_slices.head_commit is null
+)
+insert into staging (lease_no, generation_id, prefix, head_commit, write_until)
+select lease_no, generation_id, 'd/' || storage_id || '/a/' || folder || '/', head_commit, deadline + interval '15 minutes' from output
 on conflict do nothing;
+
+-- name: describeStaging
+-- params: lease_nos, task_ids
+-- nullable: schema fingerprint source
+-- What attempts are told of their outputs beside the place: the columns with the field ids that files carry, and what the last
+-- commit of the same partition, or of all of them, was made from.
+select st.lease_no, st.generation_id, st.write_until, g.last_field_id, h.schema, p.fingerprint, p.source
+  from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)
+ cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t
+ cross join lateral (select * from staging x where x.lease_no = w.lease_no offset 0) st
+  join generations g on g.generation_id = st.generation_id
+  left join job_outputs jo on jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id and jo.dataset_id = g.dataset_id
+  left join commits h on h.generation_id = g.generation_id and h.commit_no = g.head_commit
+  left join lateral (
+    select c.fingerprint, c.source from commits c
+     where c.generation_id = g.generation_id and c.fingerprint is not null
+       and c.commit_no = case when jo.partition_by is not null then g.head_commit
+                              else (select x.head_commit from partitions x where x.generation_id = g.generation_id and x.partition_key = coalesce(t.output_partition, '')) end
+    offset 0) p on true;
 
 -- name: describeLeases
 -- params: tokens
@@ -124,18 +181,20 @@ on conflict do nothing;
 -- nullable: run_public_id
 -- Everything an attempt needs to know of itself. `live` is a hint here: only lockLeases decides.
 select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.public_id, t.org_id, t.job_id, t.dag_version_id, t.payload,
-       t.timeout_ms, r.public_id as run_public_id, d.name as dag, jv.definition,
+       t.timeout_ms, t.output_partition, r.public_id as run_public_id, d.name as dag, jv.definition,
        (l.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live,
-       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'generation_id', g.generation_id) order by ds.name)
+       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'from', ai.from_commit, 'generation_id', g.generation_id) order by ds.name)
                    from attempt_inputs ai
                    join generations g on g.generation_id = ai.generation_id
                    join datasets ds on ds.dataset_id = g.dataset_id
                   where ai.lease_no = l.lease_no), '[]'::json) as inputs,
-       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation_id', g.generation_id, 'storage_id', g.storage_id) order by ds.name)
-                   from job_outputs jo
-                   join datasets ds on ds.dataset_id = jo.dataset_id
-                   join generations g on g.generation_id = ds.current_generation_id
-                  where jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id), '[]'::json) as outputs
+       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation_id', g.generation_id, 'storage_id', g.storage_id,
+                                                   'strategy', g.strategy, 'partition_by', jo.partition_by) order by ds.name)
+                   from staging st
+                   join generations g on g.generation_id = st.generation_id
+                   join datasets ds on ds.dataset_id = g.dataset_id
+                   left join job_outputs jo on jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id and jo.dataset_id = ds.dataset_id
+                  where st.lease_no = l.lease_no), '[]'::json) as outputs
   from (select * from leases where token = any ($1::bytea[]) offset 0) l
   join sessions s on s.session_id = l.session_id
  cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t

@@ -68,12 +68,12 @@ with held as materialized (
   select l.*, w.nonce as wanted
     from unnest($1::bytea[], $2::uuid[]) as w (token, nonce)
    cross join lateral (
-     select x.token, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l
+     select x.token, x.lease_no, x.session_id, x.deadline, x.nonce from leases x where x.token = w.token for update) l
 ), session as materialized (
   select session_id, expires_at, closed_at from sessions
    where session_id in (select session_id from held) order by session_id for key share
 ), judged as materialized (
-  select h.token, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound
+  select h.token, h.lease_no, h.wanted as nonce, h.nonce is null as first, h.nonce is null or h.nonce = h.wanted as bound
     from held h
    where h.deadline > clock_timestamp()
      and (h.session_id in (select session_id from session where closed_at is null and expires_at > clock_timestamp())) is true
@@ -82,6 +82,11 @@ with held as materialized (
      set nonce = ((select json_object_agg(encode(j.token, 'hex'), j.nonce)::jsonb from judged j where j.first) ->> encode(l.token, 'hex'))::uuid,
          deadline = clock_timestamp() + ((select t.timeout_ms from tasks t where t.task_id = l.task_id) + 10000) * interval '1 ms'
    where l.token = any (array(select j.token from judged j where j.first))
+  returning l.lease_no, l.deadline
+), writing as (
+  update staging s
+     set write_until = ((select json_object_agg(t.lease_no, t.deadline)::jsonb from started t) ->> s.lease_no::text)::timestamptz + interval '15 minutes'
+   where s.lease_no = any (array(select t.lease_no from started t))
 )
 select token, bound from judged;
 

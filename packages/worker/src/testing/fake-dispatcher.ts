@@ -154,6 +154,7 @@ export class FakeDispatcher implements Service {
     this.#ready.push({
       task_id,
       run_id: null,
+      partition: null,
       lease_no: 1,
       lease_token: "",
       attempt: 1,

@@ -1,0 +1,55 @@
+/** How far jobs have read: cursors move in the transaction that publishes what was read, and only from where the attempt began. */
+import { type AttemptResult, TraceError } from "@trace/contracts";
+import type { Queryable } from "@trace/kit";
+import type { Published } from "./commits.ts";
+import { type LockLeasesRow, moveCursors, newsOfAttempt } from "./sql/statements.gen.ts";
+import { wholePartition } from "./triggers.ts";
+
+interface Move {
+  readonly name: string;
+  /** Where it must stand; null: there is none yet. */
+  readonly begin: string | null;
+  readonly position: string;
+}
+
+/**
+ * Moves the cursors of what the attempt read: those it names itself, and those of inputs of which it read the news. A slice that
+ * is written again was read before, and its cursors have moved. The caller holds the job's row. Throws TR-4025, which undoes all,
+ * when one stands elsewhere.
+ */
+export async function moveOn(
+  tx: Queryable,
+  lease: Pick<LockLeasesRow, "lease_no" | "job_id" | "output_partition">,
+  result: AttemptResult,
+  published: Published,
+): Promise<void> {
+  if (result.kind !== "success" || published.repeated) return;
+  const partition = lease.output_partition ?? wholePartition;
+  const moves = (result.cursors ?? []).map(({ name, from, to }): Move => ({ name, begin: from, position: to }));
+  if (published.appended) {
+    const news = await tx.query(newsOfAttempt, {
+      lease_no: lease.lease_no,
+      job_id: lease.job_id,
+      output_partition: partition,
+    });
+    for (const { generation_id, from_commit, commit_no, position } of news) {
+      // A cursor that is not there stands at the beginning.
+      const begin = position === null && from_commit === 0 ? null : String(from_commit);
+      moves.push({ name: `input:${generation_id}`, begin, position: String(commit_no) });
+    }
+  }
+  if (moves.length === 0) return;
+  const moved = await tx.query(moveCursors, {
+    job_id: lease.job_id,
+    output_partition: partition,
+    moves: JSON.stringify(moves),
+  });
+  if (moved.length === moves.length) return;
+  const names = new Set(moved.map((row) => row.name));
+  const stuck = moves.find(({ name }) => !names.has(name)) ?? moves[0];
+  throw new TraceError("TR-4025", {
+    detail: `the cursor '${stuck?.name}' does not stand at '${stuck?.begin ?? "its beginning"}', where the attempt began to read`,
+    why: "another task of the job has read on, or one cursor was named twice",
+    fix: "nothing: the task is tried again by itself and reads from where the cursor stands then",
+  });
+}
