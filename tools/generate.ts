@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { dagJsonSchema, openApiDocument } from "@trace/contracts";
+import { dagJsonSchema, dagKeysTable, openApiDocument } from "@trace/contracts";
 import { Database, loadMigrations, migrate, silentLog } from "@trace/kit";
 import { taskStatesPage } from "../packages/dispatcher/src/rules/machine.ts";
 import { startTestPostgres } from "../tests/setup/postgres.ts";
@@ -69,10 +69,22 @@ async function contracts(): Promise<Generated[]> {
   const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
   const documents = {
     "packages/contracts/openapi.json": openApiDocument(manifest.version),
-    "packages/contracts/dag.schema.json": dagJsonSchema(),
+    "docs/dag.schema.json": dagJsonSchema(),
   };
-  const pages = [{ file: "docs/task-states.md", text: taskStatesPage() }];
+  const pages = [
+    { file: "docs/task-states.md", text: taskStatesPage() },
+    await within("docs/dag-files.md", "keys", dagKeysTable()),
+  ];
   return [...Object.entries(documents).map(([file, value]) => ({ file, text: formatted(file, value) })), ...pages];
+}
+
+/** A page that people write, with a part between `<!-- name -->` and `<!-- end of name -->` that is generated. */
+async function within(file: string, name: string, part: string): Promise<Generated> {
+  const [begin, end] = [`<!-- ${name} -->\n`, `<!-- end of ${name} -->`];
+  const page = await readFile(join(root, file), "utf8");
+  const [from, to] = [page.indexOf(begin) + begin.length, page.indexOf(end)];
+  if (from < begin.length || to < from) throw new Error(`${file} has no place for the generated part '${name}'`);
+  return { file, text: `${page.slice(0, from)}\n${part}\n${page.slice(to)}` };
 }
 
 /** As Biome writes it, so that the check of formats needs no exception for a generated file. */

@@ -30,6 +30,7 @@ import {
   sourceUrlCharsMax,
   sqlCharsMax,
 } from "./limits.ts";
+import { meanings } from "./meanings.ts";
 import { partitionIntervals } from "./partitions.ts";
 import {
   badRowRules,
@@ -108,8 +109,11 @@ export const expectations: Readonly<Record<string, string>> = {
   "jobs.*.duration": "a time from 0ms to 24h, such as 250ms or 2s",
 };
 
+/** What an editor shows beside a key: what it is for, and what it must hold. */
 function words(place: string): { description: string } {
-  return { description: expectations[place] ?? "" };
+  const expects = expectations[place] ?? "";
+  const what = meanings[place]?.what;
+  return { description: what === undefined ? expects : `${what} Must be ${expects}.` };
 }
 
 const text = (charsMax: number) =>
@@ -142,13 +146,18 @@ const sourceForm = z
     compression: z.enum(sourceCompressions).meta(words("jobs.*.source.compression")).optional(),
     csv: z
       .strictObject({
-        header: z.boolean().optional(),
+        header: z.boolean().meta(words("jobs.*.source.csv.header")).optional(),
         delimiter: text(1).meta(words("jobs.*.source.csv.delimiter")).optional(),
         quote: z.string().max(1).refine(storable).meta(words("jobs.*.source.csv.quote")).optional(),
         escape: z.string().max(1).refine(storable).meta(words("jobs.*.source.csv.escape")).optional(),
         comment: text(1).meta(words("jobs.*.source.csv.comment")).optional(),
         skip: z.int().min(0).max(csvSkipLinesMax).meta(words("jobs.*.source.csv.skip")).optional(),
-        null_text: z.string().max(csvNullTextCharsMax).refine(storable).optional(),
+        null_text: z
+          .string()
+          .max(csvNullTextCharsMax)
+          .refine(storable)
+          .meta(words("jobs.*.source.csv.null_text"))
+          .optional(),
         ragged: z.enum(raggedRules).meta(words("jobs.*.source.csv.ragged")).optional(),
       })
       .meta(words("jobs.*.source.csv"))
@@ -204,7 +213,7 @@ const outputForm = z.union([
     strategy: z.enum(outputStrategies).meta(words("jobs.*.outputs.*.strategy")).optional(),
     version: z.int().min(1).max(outputVersionMax).meta(words("jobs.*.outputs.*.version")).optional(),
     partition_by: text(columnNameCharsMax).meta(words("jobs.*.outputs.*.partition_by")).optional(),
-    sql: sqlText.optional(),
+    sql: sqlText.meta(words("jobs.*.outputs.*.sql")).optional(),
     bad_rows: z.boolean().meta(words("jobs.*.outputs.*.bad_rows")).optional(),
   }),
 ]);
@@ -238,14 +247,15 @@ const shared = {
   timeout: time("jobs.*.timeout", jobTimeoutMsMin, jobTimeoutMsMax).optional(),
   max_concurrency: z.int().min(1).max(jobConcurrencyMax).meta(words("jobs.*.max_concurrency")).optional(),
 };
+const operatorForm = <Name extends OperatorName>(name: Name) => z.literal(name).meta(words("jobs.*.operator"));
 const onBadRowForm = z.enum(badRowRules).meta(words("jobs.*.on_bad_row"));
 const executionForm = z.enum(executions).meta(words("jobs.*.execution"));
 const durationForm = time("jobs.*.duration", 0, noopDurationMsMax);
 
 export const jobForms = {
-  noop: z.strictObject({ operator: z.literal("noop"), ...shared, duration: durationForm.optional() }),
+  noop: z.strictObject({ operator: operatorForm("noop"), ...shared, duration: durationForm.optional() }),
   ingest: z.strictObject({
-    operator: z.literal("ingest"),
+    operator: operatorForm("ingest"),
     ...shared,
     source: sourceForm,
     sql: sqlText.optional(),
@@ -253,7 +263,7 @@ export const jobForms = {
     partitions: partitionsForm.optional(),
   }),
   sql: z.strictObject({
-    operator: z.literal("sql"),
+    operator: operatorForm("sql"),
     ...shared,
     sql: sqlText,
     partitions: partitionsForm.optional(),
@@ -295,4 +305,18 @@ export function dagJsonSchema(): Record<string, unknown> {
       .meta(words("jobs")),
   });
   return { title: "DAG file of Trace", ...z.toJSONSchema(file, { io: "input" }) };
+}
+
+/**
+ * The keys as a table in Markdown, for docs/dag-files.md. Keys of jobs are named without `jobs.*.`, and `[]` stands for an
+ * item of a list.
+ */
+export function dagKeysTable(): string {
+  const cell = (text: string): string => text.replaceAll("|", "\\|");
+  const rows = Object.entries(meanings).map(([place, { what, without, operators }]) => {
+    const key = place.replace(/^jobs\.\*\./, "").replaceAll(".*", "[]");
+    const expects = expectations[place] ?? "";
+    return `| \`${key}\` | ${cell(what)} | ${cell(expects)} | ${without ?? "must be there"} | ${operators ?? "all"} |`;
+  });
+  return ["| key | what it is for | must be | left out | operators |", "|---|---|---|---|---|", ...rows, ""].join("\n");
 }
