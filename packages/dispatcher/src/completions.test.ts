@@ -202,7 +202,7 @@ describe("the same token again", () => {
     const task = await world.claimOne();
     const result = { kind: "success" as const, outputs: [world.stage(task)] };
     const first = await world.complete(task, result);
-    expect(first.commits).toEqual([{ dataset: "ds_a", generation: 1, commit: 1 }]);
+    expect(first.commits).toEqual([{ dataset: "ds_a", generation: 1, commit: 1, outcome: "committed" }]);
     world.store.away = true;
     expect(await world.complete(task, result)).toEqual(first);
     expect(await world.count("commits")).toBe(1);

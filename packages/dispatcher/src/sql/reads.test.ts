@@ -11,6 +11,7 @@ import {
   completePlain,
   createPlainTasks,
   describeLeases,
+  describeStaging,
   endAttempts,
   findAttempts,
   firstReady,
@@ -78,7 +79,12 @@ const hot: readonly Look[] = [
   ["findAttempts, held by their outcomes", findAttempts, [from("lease_no", "outcomes"), over]],
   ["findAttempts, with rows of their own", findAttempts, [from("lease_no", "attempts"), from("task_id", "attempts")]],
   ["addCompletedEvents", addCompletedEvents, [over]],
-  ["pinInputs", pinInputs, [leaseNos, from("task_id", "leases")]],
+  [
+    "pinInputs",
+    pinInputs,
+    [leaseNos, from("task_id", "leases"), `array_fill('${"0".repeat(27)}'::text, array[${asked}])`],
+  ],
+  ["describeStaging", describeStaging, [leaseNos, from("task_id", "leases")]],
   ["cancelQueued", cancelQueued, [from("task_id", "ready"), "'{}'"]],
   [
     "createPlainTasks",
