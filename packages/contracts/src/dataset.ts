@@ -34,6 +34,9 @@ export const columnStatsSchema = columnSchema.extend({
   null_count: z.int().nonnegative().nullable().optional(),
 });
 
+/** Of a file stored in parts: S3 keeps no SHA-256 of the whole for it, but `<sha256>-<parts>`. */
+const storedSha256Schema = z.string().regex(/^[0-9a-f]{64}-[1-9]\d{0,4}$/);
+
 export const manifestFileSchema = z.object({
   /** Full object key; must lie under the attempt's prefix. */
   key: z.string().min(1).max(1024),
@@ -41,6 +44,8 @@ export const manifestFileSchema = z.object({
   rows: z.int().nonnegative(),
   sha256: sha256Schema,
   columns: z.array(columnStatsSchema).max(columnsMax),
+  /** As the store keeps it where that is not `sha256`: the SHA-256 of its parts' checksums, and how many there are. */
+  stored_sha256: storedSha256Schema.optional(),
   /** Of an output that writes many partitions; without it the manifest's own. */
   partition: partitionKeySchema.optional(),
 });
@@ -68,7 +73,8 @@ export const manifestSchema = z
     schema: z.array(columnSchema).min(1).max(columnsMax),
     rows: z.int().nonnegative(),
     bytes: z.int().nonnegative(),
-    files: z.array(manifestFileSchema).min(1).max(manifestFilesMax),
+    /** None only where each file names its partition and no row came out: the dataset is empty then. */
+    files: z.array(manifestFileSchema).max(manifestFilesMax),
     /** Equal when the same content went through the same job: what is committed already is not committed again. */
     fingerprint: sha256Schema.optional(),
     source: sourceStateSchema.optional(),

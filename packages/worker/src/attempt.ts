@@ -4,13 +4,14 @@
  * nothing to anybody.
  */
 import {
+  type AttemptOutput,
   type AttemptResult,
   type ClaimedTask,
   type ErrorRecord,
   fromErrorRecord,
   type Progress,
   type ResolvedDataset,
-  type StagedOutput,
+  type StagingCredentials,
   TraceError,
   toErrorRecord,
 } from "@trace/contracts";
@@ -22,6 +23,7 @@ import { progressCharsMax, retryBaseMs, retryMaxMs } from "./limits.ts";
 import type { WorkerMetrics } from "./metrics.ts";
 import type { Operator, OperatorContext, OperatorServices } from "./operators/operator.ts";
 import type { LeaseHolder, LiveSession } from "./session.ts";
+import { StoreWriter, type StoreWriterParts, type WriteStore } from "./staging/writer.ts";
 import { type Timers, wait } from "./timers.ts";
 import type { AttemptFolder, Workplace } from "./workplace.ts";
 
@@ -29,7 +31,11 @@ import type { AttemptFolder, Workplace } from "./workplace.ts";
 export interface AttemptParts {
   readonly operators: Readonly<Record<string, Operator>>;
   readonly services: OperatorServices;
-  readonly taskApi: Pick<TaskApi, "resolveInputs">;
+  readonly taskApi: Pick<TaskApi, "createCredentials" | "resolveInputs">;
+  /** A store that uses keys of one attempt. */
+  readonly openStore: StoreWriterParts["open"];
+  /** What attempts write with where the installation has no keys for them. */
+  readonly ownStore: WriteStore;
   readonly completer: Completer;
   readonly workplace: Workplace;
   readonly logStore: Pick<ObjectStore, "put">;
@@ -116,7 +122,7 @@ export class Attempt implements LeaseHolder {
     this.#work.abort(new TraceError("TR-3008", { detail: "the worker is stopping; the task is queued again" }));
   }
 
-  async #operate(): Promise<readonly StagedOutput[]> {
+  async #operate(): Promise<readonly AttemptOutput[]> {
     const { operators, workplace } = this.#parts;
     const { job } = this.#task;
     const operator = Object.hasOwn(operators, job.operator) ? operators[job.operator] : undefined;
@@ -129,20 +135,23 @@ export class Attempt implements LeaseHolder {
     }
     this.#work.signal.throwIfAborted();
     const folder = workplace.folderOf(this.leaseNo);
+    const { clock, openStore: open, ownStore: own } = this.#parts;
+    const writer = new StoreWriter({ ask: () => this.#credentials(), open, own, clock });
     try {
-      return await operator.run(this.#context(folder));
+      return await operator.run(this.#context(folder, writer));
     } finally {
-      await folder.remove();
+      await Promise.all([folder.remove(), writer.close()]);
     }
   }
 
-  #context(folder: AttemptFolder): OperatorContext {
+  #context(folder: AttemptFolder, writer: StoreWriter): OperatorContext {
     const { services, timers } = this.#parts;
     const { lease_token: token, ...task } = this.#task;
     const { signal } = this.#work;
     return {
       task,
       workDir: () => folder.path(),
+      writer,
       services,
       signal,
       log: this.#taskLog,
@@ -155,24 +164,42 @@ export class Attempt implements LeaseHolder {
     };
   }
 
-  /** A dispatcher that restarts must not cost an attempt: asks until it answers or the attempt ends. */
   async #resolveInputs(token: string): Promise<readonly ResolvedDataset[]> {
-    const { services, taskApi, timers } = this.#parts;
+    const { taskApi } = this.#parts;
+    const call = { token, signal: this.#work.signal };
+    return (await this.#answerOf("name the inputs", () => taskApi.resolveInputs({}, call))).datasets;
+  }
+
+  /** A dispatcher that restarts must not cost an attempt: asks until it answers or the attempt ends. */
+  async #answerOf<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    const { services, timers } = this.#parts;
     const { signal } = this.#work;
     for (let tries = 0; ; tries += 1) {
       try {
-        return (await taskApi.resolveInputs({}, { token, signal })).datasets;
+        return await ask();
       } catch (error) {
         signal.throwIfAborted();
         if (!isCode(error, "TR-1007", "TR-1008", "TR-1009")) throw error;
-        if (tries === 0) this.#taskLog.warn("the dispatcher does not answer; waiting for it to name the inputs");
+        if (tries === 0) this.#taskLog.warn(`the dispatcher does not answer; waiting for it to ${what}`);
       }
       await wait(timers, backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, tries, services.random), signal);
     }
   }
 
+  async #credentials(): Promise<StagingCredentials | undefined> {
+    const { taskApi } = this.#parts;
+    const call = { token: this.#task.lease_token, signal: this.#work.signal };
+    try {
+      return await this.#answerOf("hand out keys", () => taskApi.createCredentials({ body: {} }, call));
+    } catch (error) {
+      // As on AWS before there is a broker.
+      if (isCode(error, "TR-4029")) return undefined;
+      throw error;
+    }
+  }
+
   /** What to tell the dispatcher; undefined when there is nobody to tell any more. */
-  async #result(operation: Promise<readonly StagedOutput[]>): Promise<AttemptResult | undefined> {
+  async #result(operation: Promise<readonly AttemptOutput[]>): Promise<AttemptResult | undefined> {
     const { timers } = this.#parts;
     const { signal } = this.#work;
     const cancelTimeout = timers.after(this.#endsAtMs - timers.monotonicMs(), () => this.#work.abort(this.#timeout()));
@@ -193,7 +220,7 @@ export class Attempt implements LeaseHolder {
    * The task counts nothing of this attempt and is queued at once, so that it must have stopped here first. It may have
    * ended well in the same moment: then there is nothing to do again.
    */
-  #handBack(operation: Promise<readonly StagedOutput[]>): Promise<AttemptResult | undefined> {
+  #handBack(operation: Promise<readonly AttemptOutput[]>): Promise<AttemptResult | undefined> {
     const ended = operation.then(
       (outputs): AttemptResult => ({ kind: "success", outputs: [...outputs] }),
       (): AttemptResult => ({ kind: "snooze", delay_ms: 0 }),

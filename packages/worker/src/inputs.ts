@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type CommitRef, type ResolvedDataset, type ResolvedFile, TraceError } from "@trace/contracts";
+import { inLanes } from "./lanes.ts";
 import { inputDownloadsMax } from "./limits.ts";
 import type { OperatorContext } from "./operators/operator.ts";
 import { workFolderError } from "./workplace.ts";
@@ -80,29 +81,14 @@ function matchPins(pins: readonly CommitRef[], datasets: readonly ResolvedDatase
 }
 
 async function fetchAll(context: OperatorContext, fetches: readonly Fetch[], total: number): Promise<void> {
-  // The first failure stops the others: none of them is of use then.
-  const stop = new AbortController();
-  const signal = AbortSignal.any([context.signal, stop.signal]);
-  let next = 0;
   let done = 0;
   const report = (bytes: number) => {
     done += bytes;
     context.progress({ message: "fetching inputs", done, total, unit: "bytes" });
   };
-  const lane = async () => {
-    for (let fetch = fetches[next++]; fetch !== undefined; fetch = fetches[next++]) {
-      await fetchOne(context, fetch, signal, report);
-    }
-  };
-  const lanes = Array.from({ length: Math.min(inputDownloadsMax, fetches.length) }, () =>
-    lane().catch((error: unknown) => {
-      stop.abort(error);
-      throw error;
-    }),
+  await inLanes(fetches, inputDownloadsMax, context.signal, (fetch, signal) =>
+    fetchOne(context, fetch, signal, report),
   );
-  await Promise.allSettled(lanes);
-  context.signal.throwIfAborted();
-  stop.signal.throwIfAborted();
 }
 
 async function fetchOne(

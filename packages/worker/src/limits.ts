@@ -84,6 +84,18 @@ export const inputDownloadsMax = 4;
 export const downloadIdleMs = 30_000;
 /** Finding and reaching the server of a download may take this long, milliseconds. */
 export const downloadConnectMs = 10_000;
+/** Requests in a row that may bring nothing new of a source before the attempt gives up. */
+export const downloadTriesMax = 5;
+/** Requests for one source in all, however much each of them brings. */
+export const downloadRequestsMax = 100;
+/** Wait before a source is asked again: doubles, milliseconds. A source that says `Retry-After` is given that time. */
+export const downloadRetryBaseMs = 500;
+export const downloadRetryMaxMs = 30_000;
+/** A source that wants a longer rest than this, milliseconds, gets it from the task: the attempt ends. */
+export const downloadRestMsMax = 120_000;
+/** What is kept of a source to ask whether it changed, characters: an ETag and a time. */
+export const etagCharsMax = 1_024;
+export const lastModifiedCharsMax = 128;
 /** No DuckDB run is asked for a longer deadline, milliseconds (one hour, the most it takes). */
 export const queryMsMax = 3_600_000;
 /**
@@ -93,3 +105,15 @@ export const queryMsMax = 3_600_000;
 export const uploadTriesMax = 8;
 export const uploadRetryBaseMs = 300;
 export const uploadRetryMaxMs = 3_000;
+/** Files of one attempt that are stored at once. */
+export const uploadsMax = 4;
+/** A larger file is stored in parts, bytes: each can be sent again by itself. */
+export const uploadWholeBytesMax = 128 * mib;
+/** One part, bytes (64 MiB): 10,000 of them, the most there may be, are 625 GiB. */
+export const uploadPartBytes = 64 * mib;
+/** Parts of one file that are sent at once. */
+export const uploadPartsInFlightMax = 2;
+/** Throwing away the parts of a failed upload is given up after this, milliseconds; the bucket's rule does it then. */
+export const uploadAbortMs = 3_000;
+/** Keys of an attempt are replaced when they end within this, milliseconds. */
+export const keysRenewMs = 120_000;

@@ -38,6 +38,7 @@ import { Predecessors } from "./predecessors.ts";
 import { Receiver } from "./receiver.ts";
 import { SessionKeeper } from "./sessions.ts";
 import { Slots } from "./slots.ts";
+import type { WriteStore } from "./staging/writer.ts";
 import { abortOf, systemTimers, type Timers } from "./timers.ts";
 import { Workplace } from "./workplace.ts";
 
@@ -49,7 +50,8 @@ export interface WorkerDeps {
   readonly timers?: Timers | undefined;
   readonly random?: Random | undefined;
   readonly queue?: (WakeupQueue & Service) | undefined;
-  readonly objectStore?: (OperatorServices["objectStore"] & Service) | undefined;
+  readonly objectStore?: (OperatorServices["objectStore"] & WriteStore & Service) | undefined;
+  readonly openStore?: AttemptParts["openStore"] | undefined;
   readonly duck?: (OperatorServices["duck"] & Service) | undefined;
   readonly get?: OperatorServices["get"] | undefined;
   readonly operators?: AttemptParts["operators"] | undefined;
@@ -135,6 +137,8 @@ export class Worker implements Service {
       operators: deps.operators ?? operators,
       services: { ...bounds, objectStore, duck, get: deps.get ?? guardedGet, timers, random },
       taskApi,
+      openStore: deps.openStore ?? ((credentials) => new ObjectStore({ ...config.s3, credentials })),
+      ownStore: objectStore,
       completer: this.completer,
       workplace,
       logStore: objectStore,

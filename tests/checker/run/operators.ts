@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type StagedOutput, TraceError } from "@trace/contracts";
+import { type AttemptOutput, TraceError } from "@trace/contracts";
 import type { Operator, OperatorContext } from "../../../packages/worker/src/operators/operator.ts";
-import { stageOutput } from "../../../packages/worker/src/staging.ts";
+import { stageOutputs } from "../../../packages/worker/src/staging/stage.ts";
 import { wait } from "../../../packages/worker/src/timers.ts";
 import type { Payload } from "./plan.ts";
 
@@ -52,21 +52,16 @@ const rows = Buffer.from(JSON.stringify([{ id: 1 }, { id: 2 }]));
 
 /** Stages one small file under the attempt's prefix, by the worker's own staging. */
 const dataset: Operator = {
-  async run(context): Promise<readonly StagedOutput[]> {
+  async run(context): Promise<readonly AttemptOutput[]> {
     const path = join(await context.workDir(), "rows");
     // Two attempts of one task write different bytes: whose were committed is to be seen.
     const bytes = Buffer.concat([rows, createHash("sha256").update(String(context.task.lease_no)).digest()]);
     await writeFile(path, bytes);
     await act(context);
     const columns = [{ name: "id", type: "BIGINT" }];
-    const staged = await stageOutput(context, {
-      columns,
-      rowCount: 2,
-      files: [{ path, bytes: bytes.length, rows: 2, columns }],
-      elapsedMs: 0,
-      peakRssBytes: 0,
-    });
-    return [staged];
+    const files = [{ path, bytes: bytes.length, rows: 2, columns }];
+    const outputs = context.task.staging.map(({ dataset }) => ({ dataset, columns, files, partitioned: false }));
+    return stageOutputs(context, outputs);
   },
 };
 

@@ -16,6 +16,8 @@ function storeOf(real: ObjectStore, scratchBucket: string): Store {
     stop: () => real.stop(),
     head: (bucket, key) => real.head(bucket, key),
     stream: (...args) => real.stream(...args),
+    startUpload: (options) => real.startUpload(options),
+    upload: (options, id) => real.upload(options, id),
     put: (options) => {
       if (options.bucket === scratchBucket) {
         logs += 1;

@@ -44,4 +44,5 @@ export const operatorErrors = defineErrors({
   "TR-5312": { title: "Redirect not allowed", family: "terminal", httpStatus: 502 },
   "TR-5313": { title: "Reply of the source is encoded", family: "terminal", httpStatus: 502 },
   "TR-5314": { title: "Certificate of the source not accepted", family: "terminal", httpStatus: 502 },
+  "TR-5315": { title: "Replies of the source do not fit together", family: "retryable", httpStatus: 502 },
 });

@@ -1,13 +1,15 @@
 /** What an operator is and what it is given. It is trusted code of ours; the SQL and the files it handles are not. */
-import type { ClaimedTask, Progress, ResolvedDataset, StagedOutput } from "@trace/contracts";
+import type { AttemptOutput, ClaimedTask, Progress, ResolvedDataset } from "@trace/contracts";
 import type { DuckResult, DuckRun } from "@trace/duck";
 import type { GuardedReply, GuardedRequest, ObjectStore, Random } from "@trace/kit";
 import type { TaskLog } from "../attempt-log.ts";
+import type { StoreWriter } from "../staging/writer.ts";
 import type { Timers } from "../timers.ts";
 
 /** What all attempts of a worker share. */
 export interface OperatorServices {
-  readonly objectStore: Pick<ObjectStore, "put" | "head" | "stream">;
+  /** With the worker's own keys: what an attempt writes goes through its `writer`. */
+  readonly objectStore: Pick<ObjectStore, "head" | "stream">;
   readonly duck: { run(run: DuckRun): Promise<DuckResult> };
   /** GET through the guard: kit's `guardedGet`. */
   readonly get: (request: GuardedRequest) => Promise<GuardedReply>;
@@ -25,6 +27,8 @@ export interface OperatorContext {
   inputs(): Promise<readonly ResolvedDataset[]>;
   /** A folder of this attempt alone: made when first asked for, the same each time, removed after the attempt. */
   workDir(): Promise<string>;
+  /** The store to stage with, opened with keys of this attempt. */
+  readonly writer: Pick<StoreWriter, "store" | "renew">;
   /** Read by people who look at the task. */
   readonly log: TaskLog;
   progress(progress: Progress): void;
@@ -36,8 +40,8 @@ export interface OperatorContext {
 }
 
 export interface Operator {
-  /** Resolves with what was staged. Throws a TraceError; anything else is reported as TR-3007. */
-  run(context: OperatorContext): Promise<readonly StagedOutput[]>;
+  /** Resolves with what was staged, or is unchanged. Throws a TraceError; anything else is reported as TR-3007. */
+  run(context: OperatorContext): Promise<readonly AttemptOutput[]>;
 }
 
 type Job = ClaimedTask["job"];

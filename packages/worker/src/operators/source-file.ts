@@ -14,6 +14,8 @@ export interface SourceFile {
   readonly bytes: number;
   /** Throws TR-5007 when the file is not, byte for byte and under this path, what was found: read, then check. */
   unchanged(): Promise<void>;
+  /** What an error of reading it means. */
+  unreadable(error: unknown): Error;
 }
 
 const rootsFix =
@@ -50,7 +52,12 @@ export async function findSourceFile(path: string, roots: readonly string[], byt
     });
   }
   await tryOpen(real, found, path);
-  return { path: real, bytes: found.size, unchanged: () => requireUnchanged(real, found, path) };
+  return {
+    path: real,
+    bytes: found.size,
+    unchanged: () => requireUnchanged(real, found, path),
+    unreadable: (error) => readError(error, path),
+  };
 }
 
 /** The root and the place under it. Roots that do not exist are passed over: others may. */

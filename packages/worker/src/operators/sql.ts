@@ -1,19 +1,34 @@
-/** `sql`: one SELECT over the job's pinned inputs, each a view of its dataset's name. */
+/**
+ * `sql`: one SELECT for each output over the job's pinned inputs, each a view of its dataset's name. It always runs: functions
+ * such as `now()` and `random()` make something new of the same inputs.
+ */
+import type { JobInput } from "@trace/contracts";
 import type { DuckInput } from "@trace/duck";
-import { fetchInputs } from "../inputs.ts";
+import { type FetchedInput, fetchInputs } from "../inputs.ts";
 import { configOf, type Operator } from "./operator.ts";
 import { queryAndStage } from "./query.ts";
+
+/** In `where`, the partition's key: the files that the task API names are of these partitions already. */
+const partitionName = "partition";
 
 export const sql: Operator = {
   async run(context) {
     const { sql } = configOf(context, "sql");
+    const declared = new Map(context.task.job.inputs.map((input) => [input.dataset, input]));
     const fetched = await fetchInputs(context);
-    const inputs = fetched.map(({ dataset, files }): DuckInput => {
-      const input = { name: dataset.dataset, files, format: "parquet" } as const;
-      // Without a file there is nothing to find the columns in.
-      if (files.length > 0) return input;
-      return { ...input, columns: Object.fromEntries(dataset.schema.map(({ name, type }) => [name, type])) };
-    });
-    return [await queryAndStage(context, { inputs, sql })];
+    const inputs = fetched.map((input) => inputOf(input, declared.get(input.dataset.dataset)));
+    return queryAndStage(context, { inputs, sql });
   },
 };
+
+/** The columns are those that were committed, whatever each file has: files of a time before a column have none of it. */
+function inputOf({ dataset, files }: FetchedInput, declared: JobInput | undefined): DuckInput {
+  const where = Object.entries(declared?.where ?? {}).filter(([name]) => name !== partitionName);
+  return {
+    name: dataset.dataset,
+    files,
+    format: "parquet",
+    schema: dataset.schema.map(({ name, type }) => ({ name, type })),
+    ...(where.length === 0 ? {} : { where: Object.fromEntries(where) }),
+  };
+}

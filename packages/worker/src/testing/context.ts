@@ -2,10 +2,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ClaimedTask, IngestSourceInput, Progress, ResolvedDataset } from "@trace/contracts";
+import type { ClaimedTask, IngestSourceInput, Progress, ResolvedDataset, StagingPlace } from "@trace/contracts";
 import { jobDefinitionSchema } from "@trace/contracts";
 import { guardedGet } from "@trace/kit";
 import type { OperatorContext, OperatorServices } from "../operators/operator.ts";
+import type { WriteStore } from "../staging/writer.ts";
 import { systemTimers } from "../timers.ts";
 import { MemoryStore } from "./memory-store.ts";
 
@@ -24,6 +25,8 @@ export interface ContextOptions {
   readonly services?: Partial<OperatorServices>;
   readonly inputs?: readonly ResolvedDataset[];
   readonly leftMs?: number;
+  /** What is written with, when not the memory store of the context. */
+  readonly writer?: WriteStore;
 }
 
 export async function testContext(job: ClaimedTask["job"], options: ContextOptions = {}): Promise<TestContext> {
@@ -33,6 +36,7 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
   const progress: Progress[] = [];
   const said: string[] = [];
   const say = (message: string) => void said.push(message);
+  const own = options.writer ?? store;
   const context: OperatorContext = {
     task: {
       task_id: "0197c7a4-0000-7000-8000-000000000001",
@@ -44,11 +48,13 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
       payload: {},
       timeout_ms: 60_000,
       inputs: [],
-      staging: job.outputs.map(({ dataset }) => ({ dataset, bucket: "trace-datasets", prefix: "g1/l7/" })),
+      partition: null,
+      staging: job.outputs.map(({ dataset }, index) => placeOf(dataset, index + 1)),
       ...options.task,
     },
     inputs: async () => options.inputs ?? [],
     workDir: () => Promise.resolve(folder),
+    writer: { store: () => Promise.resolve(own), renew: () => false },
     log: { debug: say, info: say, warn: say, error: say },
     progress: (item) => void progress.push(item),
     signal: abort.signal,
@@ -70,15 +76,28 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
   return { context, store, folder, abort, progress, said, remove };
 }
 
-const common = { inputs: [], retries: 0, timeout_ms: 60_000 };
-
-export function ingestJob(source: IngestSourceInput, sql?: string): ClaimedTask["job"] {
-  const config = sql === undefined ? { source } : { source, sql };
-  const outputs = [{ dataset: "quakes", strategy: "replace" }];
-  return jobDefinitionSchema.parse({ ...common, name: "load", operator: "ingest", outputs, config });
+/** The place of the nth output. */
+export function placeOf(dataset: string, n = 1): StagingPlace {
+  return { dataset, bucket: "trace-datasets", prefix: `g${n}/l7/`, partition: null };
 }
 
-export function sqlJob(inputs: string[], sql: string): ClaimedTask["job"] {
-  const outputs = [{ dataset: "summary", strategy: "replace" }];
-  return jobDefinitionSchema.parse({ ...common, name: "summarise", operator: "sql", inputs, outputs, config: { sql } });
+type IngestJob = Extract<ClaimedTask["job"], { operator: "ingest" }>;
+type SqlJob = Extract<ClaimedTask["job"], { operator: "sql" }>;
+/** What a definition may say beside; defaults fill in the rest. */
+type Parts = Readonly<Record<string, unknown>>;
+
+const common = { retries: 0, timeout_ms: 60_000 };
+const output = (dataset: string) => ({ dataset, strategy: "replace" });
+
+export function ingestJob(source: IngestSourceInput, sql?: string, { config, ...parts }: Parts = {}): IngestJob {
+  const whole = { source, ...(sql === undefined ? {} : { sql }), ...(config as Parts | undefined) };
+  const outputs = [output("quakes")];
+  const job = { ...common, name: "load", operator: "ingest", inputs: [], outputs, ...parts, config: whole };
+  return jobDefinitionSchema.parse(job) as IngestJob;
+}
+
+export function sqlJob(inputs: readonly unknown[], sql: string, parts: Parts = {}): SqlJob {
+  const outputs = [output("summary")];
+  const job = { ...common, name: "summarise", operator: "sql", inputs, outputs, config: { sql }, ...parts };
+  return jobDefinitionSchema.parse(job) as SqlJob;
 }

@@ -7,6 +7,7 @@ import {
   type CompletionAnswer,
   type Progress,
   type ResolvedDataset,
+  type StagingCredentials,
   TraceError,
   taskRoutes,
   toErrorRecord,
@@ -70,6 +71,9 @@ export class FakeDispatcher implements Service {
   readonly lost = new Set<number>();
   datasets: ResolvedDataset[] = [];
   resolvedWith: string[] = [];
+  /** Handed out in order, the last one again and again; without any there are no keys of attempts here. */
+  credentials: StagingCredentials[] = [];
+  readonly credentialsAsked: string[] = [];
   onComplete: OnComplete = () => undefined;
   /** Called at the begin of a call; throws what the call is to fail with. */
   before: {
@@ -80,6 +84,7 @@ export class FakeDispatcher implements Service {
     complete?: () => Promise<void> | void;
     close?: () => Promise<void> | void;
     resolve?: () => void;
+    credentials?: () => void;
   } = {};
   /** Called when a call has taken effect; throws to lose its answer. */
   after: { claim?: () => void; complete?: () => void } = {};
@@ -123,6 +128,7 @@ export class FakeDispatcher implements Service {
           this.before.resolve?.();
           return { datasets: this.datasets };
         },
+        createCredentials: async (_, token) => this.#credentials(token),
         reportProgress: async () => ({}),
       },
     });
@@ -313,6 +319,15 @@ export class FakeDispatcher implements Service {
     }
     this.journal.note();
     return { items: items.map(() => ({ accepted: true })) };
+  }
+
+  #credentials(token: string): StagingCredentials {
+    this.credentialsAsked.push(token);
+    this.journal.note();
+    this.before.credentials?.();
+    const next = this.credentials[Math.min(this.credentialsAsked.length, this.credentials.length) - 1];
+    if (next !== undefined) return next;
+    throw new TraceError("TR-4029", { detail: "no token service is configured" });
   }
 
   async #complete(items: readonly Completion[]) {
