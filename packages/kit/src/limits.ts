@@ -74,3 +74,5 @@ export const stsRetry = { baseMs: 200, maxMs: 2_000 } as const;
 export const stsSkewMsMax = 4 * 60_000;
 /** Longest session policy, characters (STS). */
 export const sessionPolicyCharsMax = 2_048;
+/** Objects that one call to S3 deletes; more is refused by S3 itself. */
+export const deleteKeysMax = 1_000;

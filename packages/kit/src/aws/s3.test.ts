@@ -167,6 +167,73 @@ describe("head and get", () => {
   });
 });
 
+describe("deleteMany", () => {
+  test("names every key in one call, and what is gone already is no error", async () => {
+    answer = { status: 200, body: "<DeleteResult></DeleteResult>" };
+    await store.deleteMany("b", ["d/a", "d/<b>"]);
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ method: "POST", url: expect.stringMatching(/^\/b\/?\?delete/) });
+    expect(seen[0]?.body).toContain("<Key>d/a</Key>");
+    expect(seen[0]?.body).toContain("<Key>d/&lt;b&gt;</Key>");
+    await store.deleteMany("b", []);
+    expect(seen).toHaveLength(1);
+  });
+
+  test.each([
+    ["AccessDenied", "TR-4008"],
+    ["InternalError", "TR-4006"],
+  ])("of which one was %s is %s although the answer is 200", async (code, expected) => {
+    const body = `<DeleteResult><Error><Key>d/b</Key><Code>${code}</Code><Message>no</Message></Error></DeleteResult>`;
+    answer = { status: 200, body };
+    const error = { code: expected, where: "DeleteObjects s3://b/d/b" };
+    await expect(store.deleteMany("b", ["d/a", "d/b"])).rejects.toMatchObject(error);
+  });
+
+  test("of more than one call takes is a defect of the caller, and a store that is away is none", async () => {
+    const many = Array.from({ length: 1_001 }, (_, n) => `k${n}`);
+    await expect(store.deleteMany("b", many)).rejects.toBeInstanceOf(RangeError);
+    answer = { status: 503, body: xml("SlowDown") };
+    await expect(store.deleteMany("b", ["d/a"])).rejects.toMatchObject({ code: "TR-4006" });
+  });
+});
+
+describe("lists", () => {
+  const objects =
+    "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>logs/a b</Key><Size>3</Size>" +
+    "<LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents></ListBucketResult>";
+
+  test("of objects begin behind a key, end after so many and tell whether more follows", async () => {
+    answer = { status: 200, body: objects };
+    expect(await store.list({ bucket: "b", prefix: "logs/", after: "logs/a", max: 1 })).toEqual({
+      objects: [{ key: "logs/a b", bytes: 3, modifiedAt: new Date("2026-01-02T03:04:05Z") }],
+      more: true,
+    });
+    const asked = new URL(seen[0]?.url ?? "", endpoint).searchParams;
+    expect(Object.fromEntries(asked)).toMatchObject({ prefix: "logs/", "start-after": "logs/a", "max-keys": "1" });
+    answer = { status: 200, body: "<ListBucketResult></ListBucketResult>" };
+    expect(await store.list({ bucket: "b", prefix: "logs/" })).toEqual({ objects: [], more: false });
+  });
+
+  test("of uploads name what can be given up, and giving up what is gone is no error", async () => {
+    const upload = "<Upload><Key>d/a</Key><UploadId>u1</UploadId></Upload>";
+    answer = { status: 200, body: `<ListMultipartUploadsResult>${upload}</ListMultipartUploadsResult>` };
+    const listed = await store.listUploads("b", "d/");
+    expect(listed).toEqual({ uploads: [{ key: "d/a", uploadId: "u1" }], more: false });
+    answer = { status: 404, body: xml("NoSuchUpload") };
+    await store.abortUpload("b", { key: "d/a", uploadId: "u1" });
+    expect(seen[1]).toMatchObject({ method: "DELETE", url: expect.stringContaining("uploadId=u1") });
+  });
+
+  test("that are refused or not answered say so, and so does an upload that stays", async () => {
+    answer = { status: 403, body: xml("AccessDenied") };
+    await expect(store.list({ bucket: "b", prefix: "logs/" })).rejects.toMatchObject({ code: "TR-4008" });
+    await expect(store.listUploads("b", "d/")).rejects.toMatchObject({ code: "TR-4008" });
+    answer = { status: 500, body: xml("InternalError") };
+    const abort = store.abortUpload("b", { key: "d/a", uploadId: "u1" });
+    await expect(abort).rejects.toMatchObject({ code: "TR-4006" });
+  });
+});
+
 test("a link holds the key's name escaped, a life of 15 minutes at most and no secret", () => {
   const url = new URL(store.presignGet("b", "d/a b+ü(1)*.parquet", 86_400, Date.UTC(2026, 0, 2, 3, 4, 5)));
   expect(url.pathname).toBe("/b/d/a%20b%2B%C3%BC%281%29%2A.parquet");

@@ -14,6 +14,15 @@ import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { presignedSecondsMax, TraceError } from "@trace/contracts";
 import type { Service } from "../service.ts";
 import { base64Of, failure, hexOf, statusOf } from "./s3failure.ts";
+import {
+  abortUpload,
+  deleteObjects,
+  type ListedObject,
+  type ListedUpload,
+  type ListOptions,
+  listObjects,
+  listUploads,
+} from "./s3many.ts";
 import { type ObjectUpload, S3Upload, type UploadOptions } from "./s3parts.ts";
 import { type AwsCredentials, amzTime, encodePart, scopeOf, signature } from "./sigv4.ts";
 
@@ -212,6 +221,29 @@ export class ObjectStore implements Service {
     } catch (error) {
       throw failure(error, "DeleteObject", bucket, key);
     }
+  }
+
+  /**
+   * Deletes these, at most `deleteKeysMax`; what is not there is deleted already. Throws when one could not be deleted: the
+   * others are gone all the same, and the call may be made again.
+   */
+  deleteMany(bucket: string, keys: readonly string[]): Promise<void> {
+    return deleteObjects(this.#client, bucket, keys);
+  }
+
+  /** One page of objects in the order of their keys; `more` when others follow the last. */
+  list(options: ListOptions): Promise<{ objects: ListedObject[]; more: boolean }> {
+    return listObjects(this.#client, options);
+  }
+
+  /** One page of the uploads in parts that were begun under a prefix and neither finished nor given up. */
+  listUploads(bucket: string, prefix: string): Promise<{ uploads: ListedUpload[]; more: boolean }> {
+    return listUploads(this.#client, bucket, prefix);
+  }
+
+  /** Gives up an upload in parts; one that is not there any more is given up already. */
+  abortUpload(bucket: string, upload: ListedUpload): Promise<void> {
+    return abortUpload(this.#client, bucket, upload);
   }
 
   /**
