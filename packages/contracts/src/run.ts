@@ -15,6 +15,11 @@ export const deployAnswerSchema = z.object({
   changed: z.boolean(),
   jobs: z.array(nameSchema),
   datasets: z.array(nameSchema),
+  /**
+   * Generations that were made because the definition of a dataset changed. Readers in other DAGs see the ones before until each
+   * of these has a commit.
+   */
+  generations: z.array(z.object({ dataset: nameSchema, generation: z.int().positive() })).optional(),
 });
 
 export const dagSchema = z

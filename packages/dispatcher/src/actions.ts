@@ -7,20 +7,19 @@ import { type Database, noRace, type Queryable, type RacePoints, type Random } f
 import { admit, end, endingOf, follow } from "./endings.ts";
 import type { Events } from "./events.ts";
 import { actionRoundsMax } from "./limits.ts";
+import { liveOutputs, outputBusy, outputKey } from "./outputs.ts";
 import { type TaskEvent, transitionOf } from "./rules/machine.ts";
 import {
   addAudit,
   cancelQueued,
   hurryTasks,
-  liveTasksOfJobs,
   lockJobs,
   lockLeasesOfTasks,
   type PlacesOfTasksRow,
   placesOfTasks,
   replayTasks,
 } from "./sql/statements.gen.ts";
-import { outputBusy } from "./tasks.ts";
-import { lockTriggered, settle } from "./triggers.ts";
+import { afterEnd, lockTriggered } from "./triggers.ts";
 import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 type Action = "cancel" | "retry" | "replay";
@@ -154,7 +153,12 @@ export class Actions {
     );
     wakeups.push(...(await follow(tx, endings, locked)));
     if (queued.length > 0) {
-      if (tracked.length > 0) wakeups.push(...(await settle(tx, locked)));
+      const ended = queued.flatMap(({ task_id }) => {
+        const row = rowOf.get(task_id);
+        if (row === undefined || row.output_partition === null) return [];
+        return [{ job_id: row.job_id, output_partition: row.output_partition, lease_no: null }];
+      });
+      if (tracked.length > 0) wakeups.push(...(await afterEnd(tx, locked, ended)));
       if (limited.length > 0) wakeups.push(...(await admit(tx, limited)));
     }
     const moved = new Set([...leases, ...queued].map((row) => row.task_id));
@@ -176,16 +180,17 @@ export class Actions {
   async #replay(tx: Queryable, rows: readonly PlacesOfTasksRow[]): Promise<Round> {
     const held = rows.filter((row) => row.output_partition !== null || row.limited);
     const jobIds = [...new Set(held.map((row) => row.job_id))];
-    const live = new Map<number, string>();
-    if (jobIds.length > 0) {
-      await tx.query(lockJobs, { job_ids: jobIds });
-      for (const row of await tx.query(liveTasksOfJobs, { job_ids: jobIds })) live.set(row.job_id, row.public_id);
-    }
+    const outputs = held.flatMap(({ job_id, output_partition }) =>
+      output_partition === null ? [] : [{ job_id, output_partition }],
+    );
+    if (jobIds.length > 0) await tx.query(lockJobs, { job_ids: jobIds });
+    const live = await liveOutputs(tx, outputs);
     const refused = new Map<number, TraceError>();
     const free = rows.filter((row) => {
       if (row.output_partition === null) return true;
-      const holder = live.get(row.job_id);
-      live.set(row.job_id, holder ?? row.public_id);
+      const key = outputKey(row.job_id, row.output_partition);
+      const holder = live.get(key);
+      live.set(key, holder ?? row.public_id);
       if (holder !== undefined) refused.set(row.task_id, outputBusy(`task ${row.public_id}`, holder));
       return holder === undefined;
     });

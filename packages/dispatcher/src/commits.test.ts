@@ -166,7 +166,7 @@ describe("appending", () => {
     await world.succeed(await claim("ingest"));
     const task = await taskOf("log");
     await world.db.raw(
-      "insert into cursors (job_id, output_partition, name, position) select job_id, '', 'input:' || (select generation_id from task_ranges), '1' from jobs where name = 'log'",
+      "insert into cursors (job_id, output_partition, name, position) select job_id, '', format('input:%s>%s', (select generation_id from task_ranges), (select min(generation_id) from job_outputs jo where jo.job_id = jobs.job_id)), '1' from jobs where name = 'log'",
     );
     expect(await world.succeed(task)).toMatchObject({ accepted: false, error: { code: "TR-4025" } });
     expect(await head("ds_log")).toBe(0);

@@ -19,7 +19,7 @@ interface Move {
  */
 export async function moveOn(
   tx: Queryable,
-  lease: Pick<LockLeasesRow, "lease_no" | "job_id" | "output_partition">,
+  lease: Pick<LockLeasesRow, "lease_no" | "job_id" | "output_partition" | "dag_version_id">,
   result: AttemptResult,
   published: Published,
 ): Promise<void> {
@@ -31,11 +31,12 @@ export async function moveOn(
       lease_no: lease.lease_no,
       job_id: lease.job_id,
       output_partition: partition,
+      dag_version_id: lease.dag_version_id,
     });
-    for (const { generation_id, from_commit, commit_no, position } of news) {
+    for (const { name, from_commit, commit_no, position } of news) {
       // A cursor that is not there stands at the beginning.
       const begin = position === null && from_commit === 0 ? null : String(from_commit);
-      moves.push({ name: `input:${generation_id}`, begin, position: String(commit_no) });
+      moves.push({ name, begin, position: String(commit_no) });
     }
   }
   if (moves.length === 0) return;

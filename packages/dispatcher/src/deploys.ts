@@ -1,11 +1,24 @@
 /** Deploying a DAG file: check, store as a version named by its content, make current; all in one transaction. */
-import { createHash } from "node:crypto";
-import { type DagDefinition, type Diagnostic, dagDefinitionSchema, parseDag, TraceError } from "@trace/contracts";
-import { type Database, newId, type Queryable } from "@trace/kit";
+import {
+  type DagDefinition,
+  type Diagnostic,
+  dagDefinitionSchema,
+  parseDag,
+  partitionKeys,
+  TraceError,
+} from "@trace/contracts";
+import type { Database, Queryable } from "@trace/kit";
+import { generationsFor, makeDataset, type NewGeneration, wantGenerations } from "./generations.ts";
+import {
+  type GenerationDefinition,
+  generationDefinitions,
+  keyAncestorsOf,
+  partitionFaults,
+} from "./rules/generations.ts";
 import { ancestorsOf } from "./runs.ts";
 import {
   addDagVersion,
-  addDataset,
+  addInvalidations,
   addJobInputs,
   addJobOutputs,
   addJobs,
@@ -13,16 +26,21 @@ import {
   type FindDatasetsRow,
   findDagVersion,
   findDatasets,
+  inputsOfUnbuilt,
   listDags,
   lockDag,
   lockDeploys,
   lockJobs,
+  lockJobsOfDeploy,
+  partitioningOf,
   queueByName,
   releaseDatasets,
+  type SwitchDatasetsRow,
   setCurrentVersion,
   setDataset,
+  unparkInvalidations,
 } from "./sql/statements.gen.ts";
-import { settle } from "./triggers.ts";
+import { settle, tellElsewhere } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
 
 export interface Deployed {
@@ -32,6 +50,8 @@ export interface Deployed {
   readonly changed: boolean;
   readonly jobs: string[];
   readonly datasets: string[];
+  /** Generations that were made beside what is there; those of datasets that are new themselves are not told. */
+  readonly generations: NewGeneration[];
 }
 
 function fromDiagnostic(diagnostic: Diagnostic): TraceError {
@@ -99,6 +119,7 @@ async function store(
   if (held === undefined) throw new Error("the DAG's row is gone under its lock");
   const dagId = held.dag_id;
   const datasets = dag.jobs.flatMap((job) => job.outputs.map((output) => output.dataset));
+  const readers = await tx.query(lockJobsOfDeploy, { dag_id: dagId, datasets });
   const answer = { dag: dag.dag, version: contentHash, jobs: dag.jobs.map((job) => job.name), datasets };
   const jobIds = new Map(
     (await tx.query(addJobs, { org_id: orgId, dag_id: dagId, names: answer.jobs })).map((row) => [
@@ -106,14 +127,42 @@ async function store(
       row.job_id,
     ]),
   );
-  const known = await claimDatasets(tx, orgId, dagId, dag, jobIds);
+  const claimed = await claimDatasets(tx, orgId, dagId, dag, jobIds);
 
   const [old] = await tx.query(findDagVersion, { dag_id: dagId, content_sha256: contentHash });
-  if (old !== undefined) {
-    await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: old.dag_version_id });
-    const wakeups = await startWaiting(tx, jobIds);
-    return { ...answer, number: old.number, changed: held.current_version_id !== old.dag_version_id, wakeups };
-  }
+  const version =
+    old === undefined
+      ? await addVersion(tx, orgId, dagId, { fileName, source, dag, contentHash }, jobIds, claimed)
+      : { ...old, made: [] };
+  await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: version.dag_version_id });
+  const switched = await wantGenerations(tx, dagId, version.dag_version_id);
+  const locked = new Set([...readers.map((row) => row.job_id), ...jobIds.values()]);
+  const wakeups = await startWaiting(tx, dagId, locked, switched);
+  return {
+    ...answer,
+    number: version.number,
+    changed: held.current_version_id !== version.dag_version_id,
+    generations: version.made,
+    wakeups,
+  };
+}
+
+interface File {
+  readonly fileName: string;
+  readonly source: string;
+  readonly dag: DagDefinition;
+  readonly contentHash: string;
+}
+
+async function addVersion(
+  tx: Queryable,
+  orgId: number,
+  dagId: number,
+  { fileName, source, dag, contentHash }: File,
+  jobIds: ReadonlyMap<string, number>,
+  { datasetIds, definitions }: Claimed,
+): Promise<{ dag_version_id: number; number: number; made: NewGeneration[] }> {
+  const written = await generationsFor(tx, dagId, datasetIds, definitions);
   const [version] = await tx.query(addDagVersion, {
     org_id: orgId,
     dag_id: dagId,
@@ -124,114 +173,163 @@ async function store(
   });
   const [queue] = await tx.query(queueByName, { org_id: orgId, name: "default" });
   if (version === undefined || queue === undefined) throw new Error("a version was not stored");
-  await addJobRows(tx, orgId, version.dag_version_id, queue.queue_id, dag, jobIds, known);
-  await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: version.dag_version_id });
-  const wakeups = await startWaiting(tx, jobIds);
-  return { ...answer, number: version.number, changed: true, wakeups };
+  const kinds = new Map([...definitions].map(([name, { partitioning }]) => [name, partitioning]));
+  const jobs = jobRows(dag, queue.queue_id, jobIds, kinds);
+  await tx.query(addJobVersions, {
+    dag_version_id: version.dag_version_id,
+    org_id: orgId,
+    jobs: JSON.stringify(jobs),
+  });
+  await addReadsAndWrites(tx, version.dag_version_id, dag, jobIds, datasetIds, written.generationIds);
+  return { ...version, made: written.made };
 }
 
-/** What a job waited for may be no ancestor of its any more: nothing that ends later would look at the job again. */
-async function startWaiting(tx: Queryable, jobIds: ReadonlyMap<string, number>): Promise<WakeupRow[]> {
-  const ids = [...jobIds.values()].sort((a, b) => a - b);
+/**
+ * What a job waited for may be no ancestor of its any more: nothing that ends later would look at the job again. And what is to
+ * be built anew, from inputs that have commits already, is told of them by nothing but the deploy.
+ */
+async function startWaiting(
+  tx: Queryable,
+  dagId: number,
+  jobs: ReadonlySet<number>,
+  switched: readonly SwitchDatasetsRow[],
+): Promise<WakeupRow[]> {
+  const ids = [...jobs].sort((a, b) => a - b);
   await tx.query(lockJobs, { job_ids: ids });
+  await tx.query(unparkInvalidations, { job_ids: ids });
+  await tellElsewhere(tx, ids, switched, null);
+  const inputs = await tx.query(inputsOfUnbuilt, { dag_id: dagId });
+  if (inputs.length > 0) {
+    const told = inputs.map(({ generation_id, head_commit }) => ({
+      generation_id,
+      commit_no: head_commit,
+      partitions: null,
+      elsewhere: false,
+    }));
+    const jobIds = [...new Set(inputs.map((row) => row.job_id))];
+    await tx.query(addInvalidations, { commits: JSON.stringify(told), job_ids: jobIds, run_id: null });
+  }
   return settle(tx, ids);
 }
 
-async function addJobRows(
-  tx: Queryable,
-  orgId: number,
-  versionId: number,
+function jobRows(
+  dag: DagDefinition,
   queueId: number,
+  jobIds: ReadonlyMap<string, number>,
+  kinds: ReadonlyMap<string, string>,
+) {
+  const ancestors = ancestorsOf(dag);
+  const keyAncestors = keyAncestorsOf(dag, ancestors, kinds);
+  return dag.jobs.map((job) => ({
+    job_id: jobIds.get(job.name),
+    queue_id: queueId,
+    definition: job,
+    failures_max: job.retries + 1,
+    timeout_ms: job.timeout_ms,
+    ancestors: [...(ancestors.get(job.name) ?? [])].map((name) => jobIds.get(name)),
+    key_ancestors: (keyAncestors.get(job.name) ?? []).map((name) => jobIds.get(name)),
+    max_concurrency: job.max_concurrency ?? null,
+    tracked: job.inputs.length > 0 || job.outputs.length > 0,
+    partition_keys: job.partitions === undefined ? null : partitionKeys(job.partitions),
+    per_partition: job.execution === "per_partition",
+  }));
+}
+
+/** Within the DAG a version reads the generations that it writes itself; of other DAGs, whatever is current. */
+async function addReadsAndWrites(
+  tx: Queryable,
+  versionId: number,
   dag: DagDefinition,
   jobIds: ReadonlyMap<string, number>,
-  datasets: ReadonlyMap<string, number>,
+  datasetIds: ReadonlyMap<string, number>,
+  generationIds: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const ancestors = ancestorsOf(dag);
-  await tx.query(addJobVersions, {
-    dag_version_id: versionId,
-    org_id: orgId,
-    jobs: JSON.stringify(
-      dag.jobs.map((job) => ({
-        job_id: jobIds.get(job.name),
-        queue_id: queueId,
-        definition: job,
-        failures_max: job.retries + 1,
-        timeout_ms: job.timeout_ms,
-        ancestors: [...(ancestors.get(job.name) ?? [])].map((name) => jobIds.get(name)),
-        max_concurrency: job.max_concurrency ?? null,
-        tracked: job.inputs.length > 0 || job.outputs.length > 0,
-      })),
-    ),
-  });
   const inputs = dag.jobs.flatMap((job) =>
     job.inputs.map((input, position) => ({
       job_id: jobIds.get(job.name),
-      dataset_id: datasets.get(input.dataset),
+      dataset_id: datasetIds.get(input.dataset),
       position,
+      read: input.read,
+      generation_id: generationIds.get(input.dataset) ?? null,
     })),
   );
   await tx.query(addJobInputs, { dag_version_id: versionId, inputs: JSON.stringify(inputs) });
   const outputs = dag.jobs.flatMap((job) =>
-    job.outputs.map(({ dataset, strategy }) => ({
+    job.outputs.map(({ dataset, strategy, partition_by }) => ({
       job_id: jobIds.get(job.name),
-      dataset_id: datasets.get(dataset),
+      dataset_id: datasetIds.get(dataset),
       strategy,
+      partition_by: partition_by ?? null,
+      generation_id: generationIds.get(dataset),
     })),
   );
   await tx.query(addJobOutputs, { dag_version_id: versionId, outputs: JSON.stringify(outputs) });
 }
 
-/** Makes the datasets this DAG writes, checks those it only reads, and records who writes what. Returns ids by name. */
+/** Datasets that the DAG names, and how those that it writes are defined. */
+interface Claimed {
+  readonly datasetIds: ReadonlyMap<string, number>;
+  readonly definitions: ReadonlyMap<string, GenerationDefinition>;
+}
+
+/** Makes the datasets this DAG writes, checks those it only reads, and records who writes what. */
 async function claimDatasets(
   tx: Queryable,
   orgId: number,
   dagId: number,
   dag: DagDefinition,
   jobIds: ReadonlyMap<string, number>,
-): Promise<Map<string, number>> {
+): Promise<Claimed> {
   const writers = new Map(dag.jobs.flatMap((job) => job.outputs.map((output) => [output.dataset, job.name] as const)));
-  const names = [
-    ...new Set([...writers.keys(), ...dag.jobs.flatMap((job) => job.inputs.map((input) => input.dataset))]),
-  ].sort();
+  const read = dag.jobs.flatMap((job) => job.inputs.map((input) => input.dataset));
+  const names = [...new Set([...writers.keys(), ...read])].sort();
   const found = new Map((await tx.query(findDatasets, { org_id: orgId, names })).map((row) => [row.name, row]));
-  const errors = [
+  const elsewhere = names.filter((name) => !writers.has(name));
+  refuse([
     ...[...writers].flatMap(([dataset]) => foreignWriter(found.get(dataset), dag.dag)),
-    ...names.filter((name) => !writers.has(name) && !found.has(name)).map((name) => missingInput(dag, name)),
-  ];
-  if (errors[0] !== undefined) {
-    const first = errors[0];
-    throw Object.assign(
-      new TraceError(first.code, { detail: first.message, where: first.where, why: first.why, fix: first.fix }),
-      { errors },
-    );
-  }
-  const ids = new Map([...found].map(([name, row]) => [name, row.dataset_id]));
+    ...elsewhere.filter((name) => !found.has(name)).map((name) => missingInput(dag, name)),
+  ]);
+  const kinds = await tx.query(partitioningOf, { org_id: orgId, names: elsewhere });
+  const others = new Map(kinds.map((row) => [row.name, row.partitioning]));
+  const definitions = generationDefinitions(dag, others);
+  for (const [name, { partitioning }] of definitions) others.set(name, partitioning);
+  refuse(partitionFaults(dag, others).map(notByPartition));
+  const datasetIds = new Map([...found].map(([name, row]) => [name, row.dataset_id]));
   for (const [dataset, job] of writers) {
     let generationId: number | null = null;
-    if (!ids.has(dataset)) {
-      const publicId = newId();
-      const storageId = createHash("sha256").update(publicId).digest("hex").slice(0, 20);
-      const [made] = await tx.query(addDataset, {
-        public_id: publicId,
-        org_id: orgId,
-        name: dataset,
-        storage_id: storageId,
-      });
-      if (made === undefined) throw new Error("a dataset was not stored");
-      ids.set(dataset, made.dataset_id);
+    if (!datasetIds.has(dataset)) {
+      const made = await makeDataset(tx, orgId, dataset, definitions.get(dataset) as GenerationDefinition);
+      datasetIds.set(dataset, made.dataset_id);
       generationId = made.generation_id;
     }
     await tx.query(setDataset, {
-      dataset_id: ids.get(dataset) ?? 0,
+      dataset_id: datasetIds.get(dataset) ?? 0,
       generation_id: generationId,
       producer_job_id: jobIds.get(job) ?? null,
     });
   }
   await tx.query(releaseDatasets, {
     dag_id: dagId,
-    kept_dataset_ids: [...writers.keys()].map((name) => ids.get(name) ?? 0),
+    kept_dataset_ids: [...writers.keys()].map((name) => datasetIds.get(name) ?? 0),
   });
-  return ids;
+  return { datasetIds, definitions };
+}
+
+/** The call ends with the first of them; the others travel beside it. */
+function refuse(errors: readonly TraceError[]): void {
+  const [first] = errors;
+  if (first === undefined) return;
+  const parts = { detail: first.message, where: first.where, why: first.why, fix: first.fix };
+  throw Object.assign(new TraceError(first.code, parts), { errors });
+}
+
+function notByPartition({ job, detail }: { readonly job: string; readonly detail: string }): TraceError {
+  return new TraceError("TR-4030", {
+    detail,
+    where: `jobs.${job}.execution`,
+    why: "a task of such a job is for one partition of its inputs, and reads the partition with the same key of each",
+    fix: "take 'execution: per_partition' out, or read datasets whose partitions have the same keys",
+  });
 }
 
 function foreignWriter(row: FindDatasetsRow | undefined, dag: string): TraceError[] {

@@ -7,14 +7,8 @@ import type { Queryable, Random } from "@trace/kit";
 import type { Events, TaskEvent } from "./events.ts";
 import { outboxTaskIdsMax } from "./limits.ts";
 import { type AttemptEnd, type AttemptEvent, endOfAttempt } from "./rules/attempt.ts";
-import {
-  admitWaiting,
-  dropCoveredInvalidations,
-  endAttempts,
-  type LockLeasesRow,
-  lockLeases,
-} from "./sql/statements.gen.ts";
-import { settle } from "./triggers.ts";
+import { admitWaiting, endAttempts, type LockLeasesRow, lockLeases } from "./sql/statements.gen.ts";
+import { afterEnd } from "./triggers.ts";
 import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 /** What the caller knows of a lease that it has locked. */
@@ -103,12 +97,10 @@ export async function follow(
   const { tracked, limited } = jobsToLock(endings);
   const wakeups: WakeupRow[] = [];
   if (tracked.length > 0) {
-    for (const { lease, end: ended } of endings) {
-      // The attempt read what it pinned; only what came later asks for another task.
-      if (ended.taskState === "queued" || lease.output_partition === null) continue;
-      await tx.query(dropCoveredInvalidations, { job_id: lease.job_id, lease_no: lease.lease_no });
-    }
-    wakeups.push(...(await settle(tx, locked)));
+    const ended = endings.flatMap(({ lease: { job_id, output_partition, lease_no }, end: { taskState } }) =>
+      taskState === "queued" || output_partition === null ? [] : [{ job_id, output_partition, lease_no }],
+    );
+    wakeups.push(...(await afterEnd(tx, locked, ended)));
   }
   if (limited.length > 0) wakeups.push(...(await admit(tx, limited)));
   return wakeups;

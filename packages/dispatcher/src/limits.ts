@@ -129,3 +129,64 @@ export const watchAttemptsBytes = 256 * 1024;
 export const claimTasksMax = 1_000;
 /** Payloads of one claim's answer, bytes: half of what a client reads (kit, answerBytesMax). */
 export const claimPayloadBytesMax = 32 * 1024 * 1024;
+/** Rows of tasks written by one statement. */
+export const createRowsMax = 1_000;
+/**
+ * Tasks that one settling of what was triggered starts, and keys that a sweep tells of: those that were started see to the rest
+ * when they end. It looks this often, at most, for more that is free behind what is not.
+ */
+export const startKeysMax = 1_000;
+export const settleRoundsMax = 12;
+/** Tasks of one run that are created at its start, all in one transaction. */
+export const runTasksMax = 20_000;
+/** Missing partitions that one call tells of or repairs, and keys looked at by one statement. */
+export const repairKeysMax = 10_000;
+export const missingPageKeys = 10_000;
+/** Files that one answer names, over all the datasets that were asked for: about 35 MB with links. */
+export const resolvedFilesMax = 50_000;
+/** A read as of a moment waits this long for commits that are on their way, milliseconds. */
+export const settleLockMs = 2_000;
+/** And looks again this often when a deploy put another generation in its place. */
+export const settleTriesMax = 3;
+/** Files that one revert looks at, on either side: commits to the dataset wait for it. */
+export const revertFilesMax = 100_000;
+/** Commits given up, and rows of files moved, by one transaction of a purge. */
+export const purgeCommitsMax = 1_000;
+export const purgeFilesMax = 5_000;
+/** Pins of one organisation, and how many one list shows. */
+export const pinsMax = 10_000;
+export const pinsShownMax = 1_000;
+/** Levels and commits of a lineage upwards, and commits made from its root. */
+export const lineageDepthMax = 10;
+export const lineageNodesMax = 500;
+export const lineageReadersMax = 200;
+/** Garbage is looked for this often. */
+export const garbageEveryMs = 30_000;
+/** Beyond `write_until`: clocks differ, and a request that was sent in time may arrive late. */
+export const garbageStagingGraceMs = 5 * 60_000;
+/** Objects of purged commits stay this long: links to them live for 15 minutes, and readers finish what they began. */
+export const garbageFilesGraceMs = 3_600_000;
+/** A place whose objects somebody began to delete is taken up by others after this. */
+export const garbageRetryMs = 10 * 60_000;
+/** Places, and rows of objects, that one pass takes; a pass that finds this many runs again at once. */
+export const garbagePlacesMax = 50;
+export const garbageObjectsMax = 1_000;
+/** Pages of 1,000 objects looked at under one prefix: a manifest names 10,000 files at most, and nobody counts on strays. */
+export const garbagePagesMax = 100;
+/** Expired pins taken away by one pass. */
+export const expiredPinsMax = 1_000;
+/** While the object store is away, garbage waits: from this, doubling, to that. */
+export const garbageRetryBaseMs = 1_000;
+export const garbageRetryMaxMs = 300_000;
+/** What is in scratch is kept for this long. */
+export const scratchKeptMs = 7 * 24 * 3_600_000;
+/** Objects of scratch looked at by one pass, and the rest after the last of them was seen. */
+export const scratchObjectsMax = 1_000;
+export const scratchRestMs = 3_600_000;
+/** Keys of an attempt live this long at most, seconds; asked again, the same are given while they are good for so long, milliseconds. */
+export const attemptKeysSecondsMax = 3_600;
+export const attemptKeysLeftMs = 5 * 60_000;
+/** The shortest life that STS gives, seconds. */
+export const attemptKeysSecondsMin = 900;
+/** Keys of attempts kept in memory. */
+export const attemptKeysKeptMax = 2_000;

@@ -137,5 +137,6 @@ export function taskOf(row: Omit<FindTaskRow, "task_id">): Task {
     progress: row.progress ?? null,
     error: row.error ?? null,
     commits: row.commits,
+    partition: row.partition,
   });
 }

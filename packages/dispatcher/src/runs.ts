@@ -1,8 +1,18 @@
 /** Runs: "run this DAG now", followed through every task that comes of it. */
-import { type DagDefinition, dagDefinitionSchema, type Run, type Task, TraceError } from "@trace/contracts";
+import {
+  type DagDefinition,
+  dagDefinitionSchema,
+  type JobDefinition,
+  partitionKeys,
+  type Run,
+  type Task,
+  TraceError,
+} from "@trace/contracts";
 import { type Database, newId } from "@trace/kit";
+import { runTasksMax } from "./limits.ts";
 import { taskOf } from "./listing.ts";
-import { createRun, findDagByName, findRun, jobsWaitingInRun, tasksOfRun } from "./sql/statements.gen.ts";
+import { allPartitions, withoutPartitions } from "./partitions.ts";
+import { createRun, findDagByName, findRun, jobIdOf, jobsWaitingInRun, tasksOfRun } from "./sql/statements.gen.ts";
 import type { Tasks } from "./tasks.ts";
 
 export class Runs {
@@ -14,8 +24,16 @@ export class Runs {
     this.#tasks = tasks;
   }
 
-  /** Creates the tasks that start the run: the jobs named, or every job that reads nothing another job of the DAG writes. */
-  async start(orgId: number, dagName: string, jobNames: readonly string[] | undefined): Promise<Run> {
+  /**
+   * Creates the tasks that start the run: of the jobs named, or of every job that reads nothing another job of the DAG writes; one
+   * for each partition, or for those named, where a job has partitions.
+   */
+  async start(
+    orgId: number,
+    dagName: string,
+    jobNames: readonly string[] | undefined,
+    partitions?: readonly string[],
+  ): Promise<Run> {
     const [dag] = await this.#db.query(findDagByName, { org_id: orgId, name: dagName });
     if (dag === undefined || dag.current_version_id === null) {
       throw new TraceError("TR-1006", {
@@ -35,6 +53,8 @@ export class Runs {
     }
     const publicId = newId();
     const versionId = dag.current_version_id;
+    const jobs = definition.jobs.filter((job) => names.includes(job.name));
+    const items = await this.#itemsOf(dag.dag_id, versionId, dagName, jobs, partitions);
     const wakeups = await this.#db.transaction(async (tx) => {
       const [run] = await tx.query(createRun, {
         public_id: publicId,
@@ -42,7 +62,6 @@ export class Runs {
         dag_id: dag.dag_id,
         dag_version_id: versionId,
       });
-      const items = names.map((job) => ({ dag: dagName, job, priority: 0, payload: {} }));
       const made = await this.#tasks.createIn(tx, orgId, items, run?.run_id ?? null);
       const busy = made.answers.find((answer) => answer.error !== undefined)?.error;
       // All or nothing: a run that starts half of its jobs would look whole and not be.
@@ -51,6 +70,44 @@ export class Runs {
     });
     this.#tasks.tell(wakeups);
     return this.get(orgId, publicId);
+  }
+
+  async #itemsOf(
+    dagId: number,
+    versionId: number,
+    dag: string,
+    jobs: readonly JobDefinition[],
+    partitions: readonly string[] | undefined,
+  ) {
+    const wanted = partitions === undefined ? undefined : [...new Set(partitions)];
+    const items: { dag: string; job: string; partition?: string; priority: number; payload: Record<string, never> }[] =
+      [];
+    for (const job of jobs) {
+      const plain = { dag, job: job.name, priority: 0, payload: {} };
+      const inPartitions = job.partitions !== undefined || job.execution === "per_partition";
+      if (!inPartitions && wanted !== undefined) throw withoutPartitions(dag, job.name);
+      if (!inPartitions) items.push(plain);
+      else {
+        const keys = wanted ?? (await this.#keysOf(dagId, versionId, dag, job));
+        items.push(...keys.map((partition) => ({ ...plain, partition })));
+      }
+      if (items.length > runTasksMax) throw tooManyTasks(dag, job.name);
+    }
+    return items;
+  }
+
+  /** All partitions of a job: its own, or those that its inputs have by now. */
+  async #keysOf(dagId: number, versionId: number, dag: string, job: JobDefinition): Promise<string[]> {
+    if (job.partitions !== undefined) return partitionKeys(job.partitions);
+    const [row] = await this.#db.query(jobIdOf, { dag_id: dagId, name: job.name });
+    if (row === undefined) throw new Error(`job '${job.name}' is gone`);
+    const { keys, more } = await allPartitions(this.#db, { job_id: row.job_id, dag_version_id: versionId });
+    if (more) throw tooManyTasks(dag, job.name);
+    if (keys.length > 0) return keys;
+    throw new TraceError("TR-4012", {
+      detail: `the inputs of job '${dag}.${job.name}' have no partition yet`,
+      fix: "run what writes them first",
+    });
   }
 
   async get(orgId: number, runId: string): Promise<Run> {
@@ -89,6 +146,14 @@ export class Runs {
       commits: tasks.flatMap((task) => task.commits),
     };
   }
+}
+
+function tooManyTasks(dag: string, job: string): TraceError {
+  return new TraceError("TR-3018", {
+    detail: `with the partitions of job '${dag}.${job}' the run would begin with more than ${runTasksMax} tasks`,
+    why: "the tasks that begin a run are created in one transaction, all or none",
+    fix: "name fewer jobs, or the partitions to make: 'trace run DAG --jobs JOB --partitions A,B'",
+  });
 }
 
 /** Jobs that read nothing another job of the DAG writes. */

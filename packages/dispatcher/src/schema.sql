@@ -94,7 +94,15 @@ create table job_versions (
   max_concurrency int check (max_concurrency > 0),
   -- The job reads or writes a dataset.
   tracked boolean not null,
-  primary key (dag_version_id, job_id)
+  -- The job's own set of partitions, in its order: one task for each. Null: it has none.
+  partition_keys text[] check (cardinality(partition_keys) between 1 and 10000),
+  -- One task for each partition of the inputs.
+  per_partition boolean not null default false,
+  -- Those of the ancestors that reach this job by way of single partitions only: of these, a task of a partition waits for the
+  -- same partition alone.
+  key_ancestors bigint[] not null default '{}',
+  primary key (dag_version_id, job_id),
+  constraint job_versions_partitions check (partition_keys is null or not per_partition)
 );
 
 -- -------------------- Tasks
@@ -153,8 +161,12 @@ create table live_outputs (
   job_id bigint not null references jobs,
   output_partition text not null,
   task_id bigint not null unique,
+  run_id bigint,
   primary key (job_id, output_partition)
 );
+
+-- Which live outputs are of a run is one probe, however many partitions of a job are at work.
+create index live_outputs_by_run on live_outputs (run_id, job_id) where run_id is not null;
 
 create table ready (
   task_id bigint primary key,
@@ -310,8 +322,10 @@ create table audit_log (
   org_id bigint not null references orgs,
   at timestamptz not null default clock_timestamp(),
   actor text not null,
-  action text not null check (action in ('task.cancel', 'task.retry', 'task.replay')),
-  task_ids uuid[] not null
+  action text not null check (action in ('task.cancel', 'task.retry', 'task.replay', 'dataset.revert', 'dataset.purge', 'dataset.repair', 'dataset.pin', 'dataset.unpin')),
+  task_ids uuid[] not null,
+  -- Of what is done to datasets: the dataset, and what was asked.
+  detail json
 );
 
 -- -------------------- Datasets
@@ -337,11 +351,19 @@ create table generations (
   number int not null check (number > 0),
   -- The folder of its objects. Generated, never a name: what a user writes cannot reach an object key.
   storage_id text not null unique check (storage_id ~ '^[a-z0-9]{16,32}$'),
-  strategy text not null check (strategy in ('replace')),
+  strategy text not null check (strategy in ('replace', 'append')),
   -- The newest commit; 0 before the first. Locking this row is what makes the sequence gapless.
   head_commit bigint not null default 0 check (head_commit >= 0),
   head_committed_at timestamptz,
   created_at timestamptz not null default clock_timestamp(),
+  -- What makes it another generation than the one before: strategy, kind of partitions, version.
+  definition json not null default '{}',
+  -- Field ids are never used again, whatever is reverted.
+  last_field_id int not null default 0 check (last_field_id >= 0),
+  -- The newest revert; an attempt claimed before it may have worked from what was taken back.
+  reverted_commit bigint not null default 0,
+  -- It has partitions with keys, which readers may be narrowed to.
+  partitioned boolean not null default false,
   unique (dataset_id, number)
 ) with (fillfactor = 70);
 
@@ -352,6 +374,10 @@ create table partitions (
   -- '' is the one partition of a dataset that is not partitioned.
   partition_key text not null,
   head_commit bigint not null check (head_commit > 0),
+  -- The attempt whose inputs the partition was made from, which is an older one after a revert; null: made from none.
+  lease_no bigint,
+  -- The newest revert of this partition.
+  reverted_commit bigint not null default 0,
   primary key (generation_id, partition_key)
 ) with (fillfactor = 70);
 
@@ -359,23 +385,45 @@ create table commits (
   generation_id bigint not null references generations,
   commit_no bigint not null check (commit_no > 0),
   org_id bigint not null references orgs,
-  kind text not null check (kind in ('replace')),
-  partition_key text not null,
+  kind text not null check (kind in ('replace', 'append', 'revert')),
   committed_at timestamptz not null,
-  task_id bigint not null references tasks,
-  lease_no bigint not null,
-  dag_version_id bigint not null references dag_versions,
+  task_id bigint references tasks,
+  lease_no bigint,
+  dag_version_id bigint references dag_versions,
+  -- The dataset's whole schema as of this commit.
   schema json not null,
   -- Of this commit's own files.
   row_count bigint not null check (row_count >= 0),
   byte_count bigint not null check (byte_count >= 0),
   file_count int not null check (file_count >= 0),
+  -- The slice that an append holds: a later commit with the same key takes the place of this one's files.
+  append_key text check (length(append_key) between 1 and 1024),
+  -- Of the content and of what the job made of it; equal means that nothing would change.
+  fingerprint text check (fingerprint ~ '^[0-9a-f]{64}$'),
+  source json,
+  reverted_to bigint check (reverted_to >= 0),
+  actor text,
+  reason text,
+  purged_at timestamptz,
   primary key (generation_id, commit_no),
+  constraint commits_maker check (
+    case kind when 'revert' then reverted_to is not null and actor is not null and lease_no is null and task_id is null
+              else reverted_to is null and lease_no is not null and task_id is not null and dag_version_id is not null end),
+  constraint commits_append check ((kind = 'append') = (append_key is not null)),
   -- One attempt publishes one output at most once, whatever else goes wrong (invariant 3).
-  unique (lease_no, generation_id, partition_key)
+  constraint commits_of_attempt unique (lease_no, generation_id)
 );
 
 create index commits_by_task on commits (task_id);
+create index commits_by_time on commits (generation_id, committed_at);
+
+-- The partitions that a commit changed, those that it emptied included.
+create table commit_partitions (
+  generation_id bigint not null,
+  commit_no bigint not null,
+  partition_key text not null,
+  primary key (generation_id, commit_no, partition_key)
+);
 
 -- A file is visible to readers of commits [added_commit, removed_commit).
 create table commit_files (
@@ -389,6 +437,7 @@ create table commit_files (
   row_count bigint not null check (row_count >= 0),
   sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   columns json not null,
+  append_key text,
   foreign key (generation_id, added_commit) references commits,
   foreign key (generation_id, removed_commit) references commits,
   check (removed_commit > added_commit)
@@ -396,12 +445,103 @@ create table commit_files (
 
 create index commit_files_live on commit_files (generation_id, partition_key) where removed_commit is null;
 create index commit_files_by_commit on commit_files (generation_id, added_commit);
+-- What an older commit had of a partition: reverts, diffs and purges look there.
+create index commit_files_gone on commit_files (generation_id, removed_commit) where removed_commit is not null;
+create index commit_files_by_key on commit_files (object_key);
+
+
+-- The slices that an append dataset holds, and those that were taken back. A slice that was reverted stays so until somebody asks
+-- for it by hand: `reverted_commit` is compared with the head that the task saw when its slice was fixed.
+create table append_keys (
+  generation_id bigint not null references generations,
+  partition_key text not null,
+  append_key text not null,
+  commit_no bigint not null,
+  lease_no bigint,
+  fingerprint text,
+  reverted_commit bigint,
+  primary key (generation_id, partition_key, append_key)
+) with (fillfactor = 70);
+
+create index append_keys_by_fingerprint on append_keys (generation_id, partition_key, fingerprint) where fingerprint is not null;
+
+-- The slice of a task, fixed at its first claim and kept through retries and replays, so that a replay writes what the first run
+-- would have written and takes its place.
+create table task_slices (
+  task_id bigint primary key,
+  append_key text not null check (length(append_key) between 1 and 1024),
+  -- The head of the output when the slice was fixed; null: somebody asked for it again, and the next claim fixes it.
+  head_commit bigint
+);
+
+-- What a task reads of an input of which it reads the news only: fixed like its slice.
+create table task_ranges (
+  task_id bigint not null,
+  generation_id bigint not null references generations,
+  from_commit bigint not null check (from_commit >= 0),
+  to_commit bigint not null check (to_commit >= from_commit),
+  primary key (task_id, generation_id)
+);
+
+-- How far a job has read: moved by compare-and-set in the transaction that publishes what was read.
+create table cursors (
+  job_id bigint not null references jobs,
+  output_partition text not null,
+  name text not null check (length(name) between 1 and 256),
+  position text not null check (length(position) <= 1024),
+  moved_at timestamptz not null default clock_timestamp(),
+  primary key (job_id, output_partition, name)
+) with (fillfactor = 70);
+
+-- Where an attempt may write, for as long as it may: the row is written when the attempt is claimed and goes with the commit that
+-- publishes it. What is still here when `write_until` is over was abandoned, and nobody can write there any more: garbage is known
+-- from this table and never from a listing.
+create table staging (
+  lease_no bigint not null,
+  generation_id bigint not null references generations,
+  prefix text not null check (prefix ~ '^d/[a-z0-9]{16,32}/a/[a-z0-9]{27}/$'),
+  -- The output's newest commit as the claim saw it: what was reverted later, the attempt does not know of.
+  head_commit bigint not null,
+  write_until timestamptz not null,
+  -- Its objects are being deleted.
+  deleting_since timestamptz,
+  primary key (lease_no, generation_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+
+create index staging_by_end on staging (write_until);
+
+-- Objects of purged commits, deleted once nobody can be reading them.
+create table garbage_files (
+  object_key text primary key,
+  byte_count bigint not null,
+  not_before timestamptz not null
+);
+
+create index garbage_files_due on garbage_files (not_before);
+
+-- What somebody holds a commit for: a purge leaves it alone.
+create table pins (
+  pin_id bigint generated always as identity primary key,
+  public_id uuid not null unique,
+  org_id bigint not null references orgs,
+  holder text not null check (length(holder) between 1 and 256),
+  generation_id bigint not null references generations,
+  commit_no bigint not null check (commit_no > 0),
+  created_at timestamptz not null default clock_timestamp(),
+  expires_at timestamptz
+);
+
+create index pins_by_generation on pins (generation_id, commit_no);
 
 -- The commits an attempt reads, pinned when it is claimed: its lineage.
 create table attempt_inputs (
   lease_no bigint not null,
   generation_id bigint not null references generations,
   commit_no bigint not null check (commit_no >= 0),
+  -- Of an input of which the news only are read: what the job had read before.
+  from_commit bigint,
+  -- The one partition of the input that the attempt reads; null: all of it.
+  partition_key text,
   primary key (lease_no, generation_id)
 );
 
@@ -410,6 +550,10 @@ create table job_inputs (
   job_id bigint not null references jobs,
   dataset_id bigint not null references datasets,
   position int not null,
+  -- 'new': only what was added since the job last read.
+  read text not null default 'all' check (read in ('all', 'new')),
+  -- The generation that this version of the DAG reads, of datasets that it writes itself; null: whatever is current.
+  generation_id bigint references generations,
   primary key (dag_version_id, job_id, dataset_id)
 );
 
@@ -419,19 +563,57 @@ create table job_outputs (
   dag_version_id bigint not null references dag_versions,
   job_id bigint not null references jobs,
   dataset_id bigint not null references datasets,
-  strategy text not null check (strategy in ('replace')),
+  strategy text not null check (strategy in ('replace', 'append')),
+  -- The column whose value is each row's partition; null where the attempt writes one partition.
+  partition_by text,
+  -- The generation that this version of the DAG writes; null: whatever is current.
+  generation_id bigint references generations,
   primary key (dag_version_id, job_id, dataset_id)
 );
 
 -- An input got a commit that the job has not read yet. The row is written with the commit and goes when a task that
--- pinned it, or a newer one, is created or ends; so a trigger is never lost between two tasks.
+-- pinned it, or a newer one, is created or ends; so a trigger is never lost between two tasks. Of a job without partitions
+-- the one row is that of ''.
 create table invalidations (
   job_id bigint not null references jobs,
   generation_id bigint not null references generations,
   commit_no bigint not null,
   run_id bigint,
   created_at timestamptz not null default clock_timestamp(),
+  output_partition text not null default '',
+  -- A task that is live keeps it from starting, and the end of that task looks for it by its key; everybody else passes it by,
+  -- however many there are.
+  parked boolean not null default false,
+  primary key (job_id, output_partition, generation_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+
+create index invalidations_next on invalidations (job_id, (coalesce(run_id, 0))) where not parked;
+create index invalidations_by_generation on invalidations (job_id, generation_id);
+create index invalidations_by_run on invalidations (run_id, job_id) where run_id is not null;
+
+-- Every partition of a job has something new to read. One row, however many partitions there are; bit by bit, in the order of
+-- their keys, it becomes rows of invalidations.
+create table invalidation_sweeps (
+  job_id bigint not null references jobs,
+  generation_id bigint not null references generations,
+  commit_no bigint not null,
+  run_id bigint,
+  created_at timestamptz not null default clock_timestamp(),
+  -- The commit that is being told of, and the last key that was; null: it waits for its turn.
+  sweeping_commit_no bigint,
+  after_key text not null default '',
   primary key (job_id, generation_id)
+) with (fillfactor = 70);
+
+create index invalidation_sweeps_by_run on invalidation_sweeps (run_id, job_id) where run_id is not null;
+
+-- Generations that the current version of a DAG writes and that are not current yet: readers elsewhere see the ones before until
+-- each of these has a commit. Then all of a DAG's rows go in one transaction.
+create table generation_switches (
+  dag_id bigint not null references dags,
+  dataset_id bigint not null references datasets,
+  generation_id bigint not null unique references generations,
+  primary key (dag_id, dataset_id)
 );
 
 -- -------------------- Outbox
@@ -509,7 +691,8 @@ create view task_details as
                      from commits c
                      join generations g on g.generation_id = c.generation_id
                      join datasets ds on ds.dataset_id = g.dataset_id
-                    where c.task_id = t.task_id), '[]'::json) as commits
+                    where c.task_id = t.task_id), '[]'::json) as commits,
+         nullif(t.output_partition, '') as partition
     from tasks t
     join jobs j on j.job_id = t.job_id
     join dags d on d.dag_id = j.dag_id

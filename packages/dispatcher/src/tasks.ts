@@ -7,19 +7,19 @@ import { type Database, newId, type Queryable } from "@trace/kit";
 import { Coalescer } from "./coalescer.ts";
 import { admit } from "./endings.ts";
 import { createBatchMax, createsInFlightMax, createsWaitingMax, leaseLossesMax, slowBatchMs } from "./limits.ts";
+import { liveOutputs, type Output, outputBusy, outputKey } from "./outputs.ts";
+import { wrongPartitions } from "./partitions.ts";
 import { unstorable } from "./rules/text.ts";
 import {
   addTaskKeys,
   createPlainTasks,
-  createTasks,
   dropTaskKeys,
   type FindJobsRow,
   findJobs,
   findTaskKeys,
-  liveTasksOfJobs,
   lockJobs,
 } from "./sql/statements.gen.ts";
-import { wholePartition } from "./triggers.ts";
+import { insertTasks, wholePartition } from "./triggers.ts";
 import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 export interface CreateAnswer {
@@ -81,7 +81,7 @@ export class Tasks {
     for (const [index, item] of items.entries()) {
       const checked = check(orgId, item);
       if (checked instanceof TraceError) answers[index] = { created: false, error: toErrorRecord(checked) };
-      else (item.dedupe_key === undefined ? plain : others).push({ index, checked });
+      else (item.dedupe_key === undefined && item.partition === undefined ? plain : others).push({ index, checked });
     }
     const made = await this.#plain.call(plain.map(({ checked }) => checked));
     for (const [at, one] of plain.entries()) {
@@ -207,7 +207,10 @@ export class Tasks {
       if (job === undefined) answers[index] = { created: false, error: toErrorRecord(noSuchJob(item)) };
       else placed.push({ index, item, job, id });
     }
-    const { mine, followers } = await this.#takeKeys(tx, placed, answers);
+    const wrong = await wrongPartitions(tx, placed);
+    for (const [index, error] of wrong) answers[index] = { created: false, error: toErrorRecord(error) };
+    const right = wrong.size === 0 ? placed : placed.filter(({ index }) => !wrong.has(index));
+    const { mine, followers } = await this.#takeKeys(tx, right, answers);
     const free = await this.#takeOutputs(tx, mine, answers);
     await this.#giveBackKeys(tx, mine, free);
     const wakeups = free.length === 0 ? [] : await this.#insert(tx, free, orgId, runId);
@@ -220,9 +223,9 @@ export class Tasks {
   /** The caller holds the rows of the jobs that are tracked or limited. */
   async #insert(tx: Queryable, free: readonly Placed[], orgId: number, runId: number | null): Promise<WakeupRow[]> {
     const rows = free.map((one) => rowOf(one, orgId, runId));
-    const [made] = await tx.query(createTasks, { tasks: JSON.stringify(rows) });
+    const wakeups = await insertTasks(tx, rows);
     const limited = [...new Set(free.filter(({ job }) => job.limited).map(({ job }) => job.job_id))];
-    return [...wakeupRows(made?.wakeups ?? []), ...(limited.length === 0 ? [] : await admit(tx, limited))];
+    return [...wakeups, ...(limited.length === 0 ? [] : await admit(tx, limited))];
   }
 
   /** The first create with a key owns it; the others are answered with its task, at once or after the first of this call. */
@@ -281,25 +284,27 @@ export class Tasks {
     const jobIds = [...new Set(locked.map(({ job }) => job.job_id))].sort((a, b) => a - b);
     if (jobIds.length === 0) return [...placed];
     await tx.query(lockJobs, { job_ids: jobIds });
-    const live = new Map(
-      (await tx.query(liveTasksOfJobs, { job_ids: jobIds })).map((row) => [row.job_id, row.public_id]),
-    );
+    const outputs = placed.filter(({ job }) => job.tracked).map(outputOf);
+    const live = await liveOutputs(tx, outputs);
     const free: Placed[] = [];
     for (const one of placed) {
-      const holder = one.job.tracked ? live.get(one.job.job_id) : undefined;
+      const { job_id, output_partition } = outputOf(one);
+      const key = outputKey(job_id, output_partition);
+      const holder = one.job.tracked ? live.get(key) : undefined;
       if (holder === undefined) {
         free.push(one);
-        if (one.job.tracked) live.set(one.job.job_id, one.id);
+        if (one.job.tracked) live.set(key, one.id);
       } else {
-        answers[one.index] = {
-          task_id: holder,
-          created: false,
-          error: toErrorRecord(outputBusy(`${one.item.dag}.${one.item.job}`, holder)),
-        };
+        const wanted = `${one.item.dag}.${one.item.job}${output_partition === "" ? "" : `, partition '${output_partition}'`}`;
+        answers[one.index] = { task_id: holder, created: false, error: toErrorRecord(outputBusy(wanted, holder)) };
       }
     }
     return free;
   }
+}
+
+function outputOf({ job, item }: Placed): Output {
+  return { job_id: job.job_id, output_partition: item.partition ?? wholePartition };
 }
 
 function keyOf({ job, item }: Placed): string | undefined {
@@ -349,7 +354,7 @@ function rowOf({ item, job, id }: Placed, orgId: number, runId: number | null) {
     lease_losses_max: leaseLossesMax,
     timeout_ms: job.timeout_ms,
     run_at: item.run_at === undefined ? null : (instantOf(item.run_at) ?? null),
-    output_partition: job.tracked ? wholePartition : null,
+    output_partition: job.tracked ? (item.partition ?? wholePartition) : null,
     payload: item.payload,
     limited: job.limited,
   };
@@ -359,14 +364,5 @@ function noSuchJob(item: Wanted): TraceError {
   return new TraceError("TR-3010", {
     detail: `there is no job '${item.job}' in DAG '${item.dag}'`,
     fix: "deploy the DAG file first: 'trace deploy FILE'",
-  });
-}
-
-/** TR-3011: `wanted` says what cannot be had while the task is live. */
-export function outputBusy(wanted: string, taskId: string): TraceError {
-  return new TraceError("TR-3011", {
-    detail: `task ${taskId} is live and writes the output of ${wanted}`,
-    why: "two tasks of one output would race for the same commit",
-    fix: `wait for it: 'trace task show ${taskId}'`,
   });
 }

@@ -1,10 +1,12 @@
 /**
- * A commit starts what reads it. The trigger is a row (`invalidations`), written with the commit, that goes when a task
- * is created for it; so nothing is lost when the commit meets a task that is live already: the transaction that ends that
- * task looks again. All of it happens under the job rows' locks.
+ * A commit starts what reads it. The trigger is a row (`invalidations`, or one `invalidation_sweeps` for every partition of a
+ * job), written with the commit, that goes when a task is created for it; so nothing is lost when the commit meets a task that
+ * is live already: the transaction that ends that task looks again. All of it happens under the job rows' locks.
  */
 import { newId, type Queryable } from "@trace/kit";
-import { leaseLossesMax } from "./limits.ts";
+import { switchGenerations } from "./generations.ts";
+import { createRowsMax, leaseLossesMax, settleRoundsMax, startKeysMax } from "./limits.ts";
+import { firstToStart, type StartableJob } from "./rules/starting.ts";
 import {
   addInvalidations,
   admitWaiting,
@@ -12,14 +14,25 @@ import {
   createTasks,
   descendantsOf,
   dropInvalidations,
+  expandSweeps,
   lockJobs,
-  startableJobs,
+  startableTasks,
+  wakeInvalidations,
 } from "./sql/statements.gen.ts";
 import { type WakeupRow, wakeupRows } from "./wakeups.ts";
 
 export interface Committed {
   readonly generationId: number;
   readonly commitNo: number;
+  /** Keys of the partitions that it changed, those that it emptied included. */
+  readonly partitions: readonly string[];
+}
+
+/** A task that is over, and the attempt that ended it; null: it was not running. */
+export interface EndedTask {
+  readonly job_id: number;
+  readonly output_partition: string;
+  readonly lease_no: number | null;
 }
 
 /** The one output partition of a dataset that is not partitioned. */
@@ -35,43 +48,110 @@ export async function lockTriggered(
   generationIds: readonly number[],
 ): Promise<number[]> {
   const readers = generationIds.length === 0 ? [] : await tx.query(consumersOf, { generation_ids: generationIds });
-  const below = await tx.query(descendantsOf, { job_ids: own });
+  const below = own.length === 0 ? [] : await tx.query(descendantsOf, { job_ids: own });
   const all = new Set([...own, ...[...readers, ...below].map((row) => row.job_id)]);
   const locked = [...all].sort((a, b) => a - b);
   await tx.query(lockJobs, { job_ids: locked });
   return locked;
 }
 
-/** Writes that the readers of these commits, of those locked, have something new to read. */
+/**
+ * Writes that the readers of these commits, of those locked, have something new to read. The first commit of a generation may
+ * be what its DAG waited for to switch to its new generations; then readers elsewhere have something new as well.
+ */
 export async function invalidate(
   tx: Queryable,
   locked: readonly number[],
   commits: readonly Committed[],
   runId: number | null,
 ): Promise<void> {
-  for (const commit of commits) {
-    const consumers = (await tx.query(consumersOf, { generation_ids: [commit.generationId] })).map((r) => r.job_id);
-    // A reader that appeared with a deploy since the locks were taken starts with the dataset's next commit.
-    const jobIds = consumers.filter((id) => locked.includes(id));
-    if (jobIds.length === 0) continue;
-    await tx.query(addInvalidations, {
-      job_ids: jobIds,
-      generation_id: commit.generationId,
-      commit_no: commit.commitNo,
-      run_id: runId,
-    });
-  }
+  if (commits.length === 0) return;
+  // A reader that appeared with a deploy since the locks were taken starts with the dataset's next commit.
+  const told = commits.map(({ generationId, commitNo, partitions }) => ({
+    generation_id: generationId,
+    commit_no: commitNo,
+    partitions,
+    elsewhere: false,
+  }));
+  await tx.query(addInvalidations, { commits: JSON.stringify(told), job_ids: locked, run_id: runId });
+  const first = commits.filter(({ commitNo }) => commitNo === 1).map(({ generationId }) => generationId);
+  if (first.length > 0) await tellElsewhere(tx, locked, await switchGenerations(tx, first), runId);
 }
 
-/** Creates tasks for those of the locked jobs that wait for one and can start now. Returns their wake-ups. */
+/** Readers in other DAGs see these generations from now on. The caller holds the jobs. */
+export async function tellElsewhere(
+  tx: Queryable,
+  locked: readonly number[],
+  switched: readonly { readonly generation_id: number; readonly head_commit: number }[],
+  runId: number | null,
+): Promise<void> {
+  if (switched.length === 0) return;
+  const told = switched.map(({ generation_id, head_commit }) => ({
+    generation_id,
+    commit_no: head_commit,
+    partitions: null,
+    elsewhere: true,
+  }));
+  await tx.query(addInvalidations, { commits: JSON.stringify(told), job_ids: locked, run_id: runId });
+}
+
+/** Tasks of jobs that the caller holds are over: creates those that waited for that, or that have yet to read something. */
+export async function afterEnd(
+  tx: Queryable,
+  locked: readonly number[],
+  ended: readonly EndedTask[],
+): Promise<WakeupRow[]> {
+  if (ended.length > 0) await tx.query(wakeInvalidations, { job_ids: locked, ended: JSON.stringify(ended) });
+  return settle(tx, locked);
+}
+
+/**
+ * Creates tasks for those of the locked jobs that wait for one and can start now, a bounded number at a time: where there are
+ * more, the tasks that were created see to them when they end. Returns their wake-ups.
+ */
 export async function settle(tx: Queryable, locked: readonly number[]): Promise<WakeupRow[]> {
-  const startable = await tx.query(startableJobs, { job_ids: locked });
-  if (startable.length === 0) return [];
-  await tx.query(dropInvalidations, { job_ids: startable.map((job) => job.job_id) });
-  const tasks = startable.map((job) => ({
+  const wakeups: WakeupRow[] = [];
+  let started = 0;
+  for (let round = 0; round < settleRoundsMax && started < startKeysMax; round += 1) {
+    const [row] = await tx.query(startableTasks, { job_ids: locked, keys_max: startKeysMax });
+    if (row === undefined) throw new Error("no answer of what can start");
+    const jobs = firstToStart(row.jobs as StartableJob[]);
+    started += jobs.reduce((sum, job) => sum + job.tasks.length, 0);
+    if (jobs.length > 0) wakeups.push(...(await start(tx, jobs)));
+    if (!row.sweeping && !row.full) break;
+    const swept = row.sweeping ? await tx.query(expandSweeps, { job_ids: locked, keys_max: startKeysMax }) : [];
+    if (!row.full && (swept[0]?.keys ?? 0) === 0) break;
+  }
+  return wakeups;
+}
+
+async function start(tx: Queryable, jobs: readonly StartableJob[]): Promise<WakeupRow[]> {
+  const tasks = jobs.flatMap((job) => job.tasks.map(([partition, runId]) => taskRow(job, partition, runId)));
+  await tx.query(dropInvalidations, {
+    job_ids: tasks.map((task) => task.job_id),
+    output_partitions: tasks.map((task) => task.output_partition),
+  });
+  const wakeups = await insertTasks(tx, tasks);
+  const limited = jobs.filter((job) => job.limited).map((job) => job.job_id);
+  const admitted = limited.length === 0 ? [] : await tx.query(admitWaiting, { job_ids: limited });
+  return [...wakeups, ...wakeupRows(admitted[0]?.wakeups ?? [])];
+}
+
+/** Writes rows of tasks, so many in one statement. The caller holds the rows of jobs that are tracked or limited. */
+export async function insertTasks(tx: Queryable, tasks: readonly unknown[]): Promise<WakeupRow[]> {
+  const wakeups: WakeupRow[] = [];
+  for (let at = 0; at < tasks.length; at += createRowsMax) {
+    const [row] = await tx.query(createTasks, { tasks: JSON.stringify(tasks.slice(at, at + createRowsMax)) });
+    wakeups.push(...wakeupRows(row?.wakeups ?? []));
+  }
+  return wakeups;
+}
+
+function taskRow(job: StartableJob, partition: string, runId: number | null) {
+  return {
     public_id: newId(),
     org_id: job.org_id,
-    run_id: job.run_id,
+    run_id: runId,
     job_id: job.job_id,
     dag_version_id: job.dag_version_id,
     queue_id: job.queue_id,
@@ -80,12 +160,8 @@ export async function settle(tx: Queryable, locked: readonly number[]): Promise<
     lease_losses_max: leaseLossesMax,
     timeout_ms: job.timeout_ms,
     run_at: null,
-    output_partition: wholePartition,
+    output_partition: partition,
     payload: {},
     limited: job.limited,
-  }));
-  const [row] = await tx.query(createTasks, { tasks: JSON.stringify(tasks) });
-  const limited = startable.filter((job) => job.limited).map((job) => job.job_id);
-  const admitted = limited.length === 0 ? [] : await tx.query(admitWaiting, { job_ids: limited });
-  return [...wakeupRows(row?.wakeups ?? []), ...wakeupRows(admitted[0]?.wakeups ?? [])];
+  };
 }

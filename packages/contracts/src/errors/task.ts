@@ -17,4 +17,6 @@ export const taskErrors = defineErrors({
   "TR-3014": { title: "Task is over", family: "terminal", httpStatus: 409 },
   "TR-3015": { title: "Task is not over", family: "terminal", httpStatus: 409 },
   "TR-3016": { title: "Task was canceled", family: "terminal", httpStatus: 409 },
+  "TR-3017": { title: "Job has no such partition", family: "terminal", httpStatus: 400 },
+  "TR-3018": { title: "Run has too many tasks", family: "terminal", httpStatus: 400 },
 });

@@ -110,7 +110,8 @@ select session_id from sessions where public_id = $1 and closed_at is null and e
 -- params: lease_nos, task_ids, folders
 -- Pins the head of each input as of now, once per lease: what this attempt reads, whatever is committed while it runs. Of an
 -- input of which the news only are read, the range is the task's and was fixed at its first claim, as is the slice of an append:
--- whoever runs it again reads and writes the same. And names the place of each output, with the head it had in the same snapshot
+-- whoever runs it again reads and writes the same; how far the job has read is told for each generation that it writes, so that one
+-- that is built anew is built from the beginning. A task of one partition reads that partition of the inputs that have any. And names the place of each output, with the head it had in the same snapshot
 -- (what is reverted later, the attempt does not know of), and until when something may be written there: 15 minutes past the
 -- lease, which is as long as the attempt's keys live. A task has one lease at a time, so nobody else fixes its slice.
 with claimed as materialized (
@@ -119,21 +120,23 @@ with claimed as materialized (
    cross join lateral (select * from tasks x where x.task_id = c.task_id offset 0) t
    cross join lateral (select x.deadline from leases x where x.task_id = c.task_id and x.lease_no = c.lease_no offset 0) l
 ), input as materialized (
-  select c.lease_no, c.task_id, d.name, g.generation_id, g.number, g.head_commit, ji.read,
+  select c.lease_no, c.task_id, d.name, g.generation_id, g.number, g.head_commit, ji.read, case when jv.per_partition and g.partitioned then c.output_partition end as partition_key,
          least(coalesce(r.from_commit, k.position::bigint, 0), g.head_commit) as from_commit, coalesce(r.to_commit, g.head_commit) as to_commit,
          r.task_id is not null as fixed
     from claimed c
+    join job_versions jv on jv.dag_version_id = c.dag_version_id and jv.job_id = c.job_id
     join job_inputs ji on ji.dag_version_id = c.dag_version_id and ji.job_id = c.job_id
     join datasets d on d.dataset_id = ji.dataset_id
     join generations g on g.generation_id = coalesce(ji.generation_id, d.current_generation_id)
     left join task_ranges r on ji.read = 'new' and r.task_id = c.task_id and r.generation_id = g.generation_id
-    left join cursors k on ji.read = 'new' and k.job_id = c.job_id and k.output_partition = coalesce(c.output_partition, '') and k.name = 'input:' || g.generation_id
+    left join cursors k on ji.read = 'new' and k.job_id = c.job_id and k.output_partition = coalesce(c.output_partition, '') 
+         and k.name = format('input:%s>%s', g.generation_id, (select min(jo.generation_id) from job_outputs jo where jo.dag_version_id = c.dag_version_id and jo.job_id = c.job_id))
 ), range as (
   insert into task_ranges (task_id, generation_id, from_commit, to_commit)
   select task_id, generation_id, from_commit, to_commit from input where read = 'new' and not fixed
 ), pinned as (
-  insert into attempt_inputs (lease_no, generation_id, commit_no, from_commit)
-  select lease_no, generation_id, case read when 'new' then to_commit else head_commit end, case read when 'new' then from_commit end from input
+  insert into attempt_inputs (lease_no, generation_id, commit_no, from_commit, partition_key)
+  select lease_no, generation_id, case read when 'new' then to_commit else head_commit end, case read when 'new' then from_commit end, partition_key from input
   on conflict do nothing
 ), output as materialized (
   select c.lease_no, c.task_id, c.folder, c.public_id, c.payload ->> 'append_key' as asked_key, c.deadline, g.generation_id, g.storage_id, g.head_commit, g.strategy

@@ -129,11 +129,14 @@ with wanted as (
 select name from made union all select name from moved;
 
 -- name: newsOfAttempt
--- params: lease_no, job_id, output_partition
--- notnull: from_commit
+-- params: lease_no, job_id, output_partition, dag_version_id
+-- notnull: from_commit name
 -- nullable: position
--- The inputs of which an attempt read the news only, from where to where, and where the job's cursor stands.
-select ai.generation_id, ai.from_commit, ai.commit_no, k.position
+-- The inputs of which an attempt read the news only, from where to where, the name of the job's cursor as pinInputs has it, and
+-- where it stands.
+select ai.from_commit, ai.commit_no, n.name, k.position
   from attempt_inputs ai
-  left join cursors k on k.job_id = $2 and k.output_partition = $3 and k.name = 'input:' || ai.generation_id
+ cross join lateral (
+   select format('input:%s>%s', ai.generation_id, (select min(jo.generation_id) from job_outputs jo where jo.dag_version_id = $4 and jo.job_id = $2)) as name) n
+  left join cursors k on k.job_id = $2 and k.output_partition = $3 and k.name = n.name
  where ai.lease_no = $1 and ai.from_commit is not null;

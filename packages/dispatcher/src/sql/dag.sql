@@ -33,21 +33,23 @@ returning job_id, name;
 
 -- name: addJobVersions
 -- params: dag_version_id, org_id, jobs
-insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors, max_concurrency, tracked)
+insert into job_versions (dag_version_id, job_id, org_id, queue_id, definition, failures_max, timeout_ms, ancestors, key_ancestors, max_concurrency, tracked, partition_keys, per_partition)
 select $1, j.job_id, $2, j.queue_id, j.definition, j.failures_max, j.timeout_ms, array(select json_array_elements_text(j.ancestors)::bigint),
-       j.max_concurrency, j.tracked
+       array(select json_array_elements_text(j.key_ancestors)::bigint), j.max_concurrency, j.tracked, j.partition_keys, j.per_partition
   from json_to_recordset($3::json) as j (job_id bigint, queue_id int, definition json, failures_max int, timeout_ms bigint, ancestors json,
-       max_concurrency int, tracked boolean);
+       key_ancestors json, max_concurrency int, tracked boolean, partition_keys text[], per_partition boolean);
 
 -- name: addJobInputs
 -- params: dag_version_id, inputs
-insert into job_inputs (dag_version_id, job_id, dataset_id, position)
-select $1, i.job_id, i.dataset_id, i.position from json_to_recordset($2::json) as i (job_id bigint, dataset_id bigint, position int);
+insert into job_inputs (dag_version_id, job_id, dataset_id, position, read, generation_id)
+select $1, i.job_id, i.dataset_id, i.position, i.read, i.generation_id
+  from json_to_recordset($2::json) as i (job_id bigint, dataset_id bigint, position int, read text, generation_id bigint);
 
 -- name: addJobOutputs
 -- params: dag_version_id, outputs
-insert into job_outputs (dag_version_id, job_id, dataset_id, strategy)
-select $1, o.job_id, o.dataset_id, o.strategy from json_to_recordset($2::json) as o (job_id bigint, dataset_id bigint, strategy text);
+insert into job_outputs (dag_version_id, job_id, dataset_id, strategy, partition_by, generation_id)
+select $1, o.job_id, o.dataset_id, o.strategy, o.partition_by, o.generation_id
+  from json_to_recordset($2::json) as o (job_id bigint, dataset_id bigint, strategy text, partition_by text, generation_id bigint);
 
 -- name: findDatasets
 -- params: org_id, names
@@ -59,12 +61,13 @@ select d.dataset_id, d.name, d.producer_job_id, p.name as producer_dag, j.name a
    for update of d;
 
 -- name: addDataset
--- params: public_id, org_id, name, storage_id
+-- params: public_id, org_id, name, storage_id, strategy, definition, partitioned
 -- Dataset and first generation together, each pointing at the other.
 with made as (
   insert into datasets (public_id, org_id, name) values ($1, $2, $3) returning dataset_id, org_id
 )
-insert into generations (org_id, dataset_id, number, storage_id, strategy) select org_id, dataset_id, 1, $4, 'replace' from made
+insert into generations (org_id, dataset_id, number, storage_id, strategy, definition, partitioned)
+select org_id, dataset_id, 1, $4, $5, $6::json, $7 from made
 returning dataset_id, generation_id;
 
 -- name: setDataset
@@ -90,3 +93,7 @@ select d.name, v.definition, v.content_sha256, v.number, v.deployed_at
  where d.org_id = $1
  order by d.name
  limit 1000;
+
+-- name: jobIdOf
+-- params: dag_id, name
+select job_id from jobs where dag_id = $1 and name = $2;

@@ -8,10 +8,10 @@ select queue_id, name from queues order by queue_id;
 
 -- name: findJobs
 -- params: org_id, dags, jobs
--- notnull: limited
+-- notnull: limited in_partitions
 -- The current version of each (dag, job) named.
 select d.name as dag, j.name as job, j.job_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.tracked,
-       jv.max_concurrency is not null as limited
+       jv.max_concurrency is not null as limited, jv.partition_keys is not null or jv.per_partition as in_partitions
   from (select distinct * from unnest($2::text[], $3::text[]) as w (dag, job)) w
   join dags d on d.org_id = $1 and d.name = w.dag
   join jobs j on j.dag_id = d.dag_id and j.name = w.job
@@ -23,11 +23,13 @@ select d.name as dag, j.name as job, j.job_id, jv.dag_version_id, jv.queue_id, j
 -- "a task is live" and "it has just ended". Taken in id order, after leases and before generations.
 select job_id from jobs where job_id = any ($1::bigint[]) order by job_id for no key update;
 
--- name: liveTasksOfJobs
--- params: job_ids
-select lo.job_id, t.public_id
-  from live_outputs lo cross join lateral (select x.public_id from tasks x where x.task_id = lo.task_id offset 0) t
- where lo.job_id = any ($1::bigint[]);
+-- name: liveTasksOf
+-- params: job_ids, output_partitions
+-- One pair for each output asked for.
+select lo.job_id, lo.output_partition, t.public_id
+  from (select distinct w.job_id, w.output_partition from unnest($1::bigint[], $2::text[]) as w (job_id, output_partition)) w
+ cross join lateral (select x.job_id, x.output_partition, x.task_id from live_outputs x where x.job_id = w.job_id and x.output_partition = w.output_partition offset 0) lo
+ cross join lateral (select x.public_id from tasks x where x.task_id = lo.task_id offset 0) t;
 
 -- name: addTaskKeys
 -- params: keys
@@ -97,14 +99,14 @@ with created as (
          coalesce(n.run_at, now()), n.output_partition, n.payload, n.limited
     from json_to_recordset($1::json) as n (public_id uuid, org_id bigint, run_id bigint, job_id bigint, dag_version_id bigint, queue_id int,
          priority smallint, failures_max int, lease_losses_max int, timeout_ms bigint, run_at timestamptz, output_partition text, payload json, limited boolean)
-  returning task_id, public_id, job_id, queue_id, priority, run_at, output_partition, limited
+  returning task_id, public_id, run_id, job_id, queue_id, priority, run_at, output_partition, limited
 ), queued as (
   insert into ready (task_id, queue_id, priority, run_at) select task_id, queue_id, priority, run_at from created where not limited
 ), parked as (
   insert into waiting (task_id, job_id, priority, run_at) select task_id, job_id, priority, run_at from created where limited
 ), live as (
-  insert into live_outputs (job_id, output_partition, task_id)
-  select job_id, output_partition, task_id from created where output_partition is not null
+  insert into live_outputs (job_id, output_partition, task_id, run_id)
+  select job_id, output_partition, task_id, run_id from created where output_partition is not null
 ), woken as (
   insert into outbox (lane, due_at, queue_id, task_ids)
   select 'sqs', case when run_at <= now() then now() + interval '500 ms' else run_at end, queue_id, array_agg(public_id)
@@ -128,13 +130,15 @@ select r.run_id, r.public_id, r.dag_version_id, r.created_at, d.name as dag, v.c
 -- name: jobsWaitingInRun
 -- params: run_id
 -- Jobs that got an input in this run and have not been started for it yet.
-select distinct j.name from invalidations i join jobs j on j.job_id = i.job_id where i.run_id = $1 order by j.name;
+select distinct j.name
+  from (select i.job_id from invalidations i where i.run_id = $1 union select s.job_id from invalidation_sweeps s where s.run_id = $1) w
+  join jobs j on j.job_id = w.job_id order by j.name;
 
 -- name: tasksOfRun
 -- params: run_id
 -- notnull: job_id task_id public_id dag job operator queue state attempt failures failures_max lease_losses priority created_at
 select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,
-       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, job_id
+       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, partition, job_id
   from task_details where run_id = $1 order by task_id;
 
 -- name: jobIdsByName
@@ -189,14 +193,14 @@ select t.task_id from tasks t cross join lateral (select o.state from outcomes o
 -- params: task_ids
 -- notnull: task_id public_id dag job operator queue state attempt failures failures_max lease_losses priority created_at
 select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,
-       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits
+       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, partition
   from task_details where task_id = any ($1::bigint[]) order by task_id desc;
 
 -- name: findTask
 -- params: org_id, public_id
 -- notnull: task_id public_id dag job operator queue state attempt failures failures_max lease_losses priority created_at
 select task_id, public_id, dag, job, operator, queue, state, attempt, failures, failures_max, lease_losses, priority,
-       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits
+       run_at, waiting_for, created_at, claimed_at, last_started_at, ended_at, worker, progress, error, commits, partition
   from task_details where org_id = $1 and public_id = $2;
 
 -- name: attemptsOfTask
