@@ -2,10 +2,16 @@
  * `npm run bench -- <suite> [options]`: measures what the project promises beside a peer, on one server, in one run.
  * Figures go to standard output, what happens meanwhile to standard error.
  */
+import { runCommits } from "./commits/main.ts";
 import { UsageError } from "./harness/usage.ts";
+import { runIngest } from "./ingest/main.ts";
 import { runTasks } from "./tasks/main.ts";
 
-const suites: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = { tasks: runTasks };
+const suites: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  tasks: runTasks,
+  commits: runCommits,
+  ingest: runIngest,
+};
 
 const [name, ...args] = process.argv.slice(2);
 const suite = name !== undefined && Object.hasOwn(suites, name) ? suites[name] : undefined;

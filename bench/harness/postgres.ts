@@ -70,6 +70,11 @@ export class BenchPostgres {
     await this.#sql(`create database ${name}`);
   }
 
+  /** Whoever is still connected to it is cut off. */
+  async dropDatabase(name: string): Promise<void> {
+    await this.#sql(`drop database if exists ${name} with (force)`);
+  }
+
   /** The password goes beside the URL where a program takes it so, and into it where it does not. */
   address(database: string): DatabaseAddress & { readonly urlWithPassword: string } {
     const place = `127.0.0.1:${this.#port}/${database}`;

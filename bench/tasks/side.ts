@@ -84,7 +84,10 @@ export interface Cost {
 }
 
 /** Begins a timed part; `end` answers with what it cost. Looking at the processors is the last and the first thing done. */
-export async function timed(side: Side, postgres: BenchPostgres): Promise<{ end(): Promise<Cost> }> {
+export async function timed(
+  side: Pick<Side, "parts" | "wakeupsSent">,
+  postgres: BenchPostgres,
+): Promise<{ end(): Promise<Cost> }> {
   const walBytes = await postgres.walBytes();
   const wakeupsSent = await side.wakeupsSent();
   const before = sampleCpu();

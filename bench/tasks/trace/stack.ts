@@ -10,7 +10,7 @@ import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets } from "../
 import type { DatabaseAddress } from "../../harness/postgres.ts";
 import { benchDag, type TraceEnvironment, transportTo } from "./environment.ts";
 
-const mainFile = join(import.meta.dirname, "..", "..", "..", "packages", "cli", "src", "main.ts");
+export const mainFile = join(import.meta.dirname, "..", "..", "..", "packages", "cli", "src", "main.ts");
 const region = "us-east-1";
 const services = ["user", "worker", "task", "s3", "sqs", "opsDispatcher", "opsLocalcloud"] as const;
 
@@ -28,7 +28,13 @@ export class TraceStack {
   readonly dispatcher: ProcessUnit;
   readonly #ports: Ports;
 
-  private constructor(folder: StateFolder, ports: Ports, secrets: StackSecrets, database: DatabaseAddress) {
+  private constructor(
+    folder: StateFolder,
+    ports: Ports,
+    secrets: StackSecrets,
+    database: DatabaseAddress,
+    dispatcherS3: string | undefined,
+  ) {
     const tokens = rotateWorkerToken(folder);
     const secret = (name: string) => readSecret(folder.dir, name)?.split("\n")[0] ?? "";
     this.#ports = ports;
@@ -75,6 +81,7 @@ export class TraceStack {
     });
     this.dispatcher = unit("dispatcher", [], ports.opsDispatcher, {
       ...awsVariables(ports, secrets.dispatcher),
+      ...(dispatcherS3 === undefined ? {} : { AWS_ENDPOINT_URL_S3: dispatcherS3 }),
       TRACE_STATE_DATABASE_URL: database.url,
       TRACE_STATE_DATABASE_PASSWORD: database.password,
       TRACE_USER_PORT: String(ports.user),
@@ -86,19 +93,24 @@ export class TraceStack {
     });
   }
 
-  static async create(folder: StateFolder, database: DatabaseAddress): Promise<TraceStack> {
+  /** `throughS3`: makes of the address of S3 another one, at which the dispatcher is to find it. */
+  static async create(
+    folder: StateFolder,
+    database: DatabaseAddress,
+    throughS3?: (endpoint: string) => Promise<string>,
+  ): Promise<TraceStack> {
     const ports = {} as Ports;
     for (const service of services) ports[service] = await folder.port(service, 0);
-    return new TraceStack(folder, ports, stackSecrets(folder), database);
+    return new TraceStack(folder, ports, stackSecrets(folder), database, await throughS3?.(url(ports.s3)));
   }
 
-  /** Starts both and deploys the job of the benchmark. */
-  async start(): Promise<void> {
+  /** Starts both and deploys the DAG of the benchmark. */
+  async start(source: string = benchDag): Promise<void> {
     await this.localcloud.start();
     await this.dispatcher.start();
     const transport = transportTo(this.environment.userApi, this.environment.userToken);
     try {
-      await createClient(userRoutes, transport.send).deploy({ body: { file_name: "bench.yaml", source: benchDag } });
+      await createClient(userRoutes, transport.send).deploy({ body: { file_name: "bench.yaml", source } });
     } finally {
       await transport.stop();
     }
