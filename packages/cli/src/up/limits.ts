@@ -1,5 +1,8 @@
 /** Bounds and defaults of the local stack. Units are in the names. */
 
+/** Keys for one attempt live this long at most, seconds: as long as STS lets any. */
+export const stagingSecondsMax = 43_200;
+
 /** The first choice of ports; another is taken, and kept, where one is in use. */
 export const preferredPorts = {
   user: 7400,

@@ -46,6 +46,7 @@ async function createLocalcloud(env: Environment, log: Log): Promise<Service> {
     opsPort: port("TRACE_OPS_PORT"),
     root: read.text("TRACE_S3_ROOT"),
     credentialsFile: read.text("TRACE_S3_CREDENTIALS_FILE"),
+    sessionsFile: read.optional("TRACE_S3_SESSIONS_FILE"),
     region: read.text("AWS_REGION", "us-east-1"),
     host: read.text("TRACE_HOST", "127.0.0.1"),
   };
@@ -61,6 +62,9 @@ async function createLocalcloud(env: Environment, log: Log): Promise<Service> {
       port: config.s3Port,
       buckets: [{ name: buckets.datasets, requireIfNoneMatch: true }, { name: buckets.scratch }],
       credentials: JSON.parse(await readFile(config.credentialsFile, "utf8")),
+      ...(config.sessionsFile === undefined
+        ? {}
+        : { sessions: JSON.parse(await readFile(config.sessionsFile, "utf8")) }),
       onRequest: ({ operation, status, ms }) => requests.observe({ operation, status: String(status) }, ms / 1_000),
     },
     sqs: {

@@ -1,6 +1,7 @@
 /** The keys and tokens of a local stack: made at random once, kept in the state folder, readable by its owner alone. */
 import { newToken, tokenHash } from "@trace/kit";
-import { readSecret, type S3Credential, type StateFolder } from "@trace/localcloud";
+import { readSecret, roleArn, type S3Credential, type SessionOptions, type StateFolder } from "@trace/localcloud";
+import { stagingSecondsMax } from "./limits.ts";
 
 export interface AccessKey {
   readonly accessKeyId: string;
@@ -16,6 +17,13 @@ export interface StackSecrets {
 }
 
 export const buckets = { datasets: "trace-datasets", scratch: "trace-scratch" } as const;
+
+/**
+ * What the keys of an attempt are made from: the dispatcher assumes it for one attempt at a time, narrowed to that attempt's
+ * folders. It reads, writes, and ends what it writes in parts; it never deletes or lists, whatever a session is given.
+ */
+export const stagingRole = "trace-staging";
+export const stagingRoleArn = roleArn(stagingRole);
 
 function accessKey(folder: StateFolder, role: "dispatcher" | "worker" | "owner"): AccessKey {
   return { accessKeyId: `TRACE${role.toUpperCase()}`, secretAccessKey: folder.secret(`s3-${role}`) };
@@ -39,8 +47,21 @@ export function stackSecrets(folder: StateFolder): StackSecrets {
     { ...worker, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })) },
     { ...owner, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "ListBucket"] })) },
   ];
-  // The endpoint's process reads them from here: a secret is in no command line.
+  const sessions: SessionOptions = {
+    secret: folder.secret("s3-session-signing"),
+    roles: [
+      {
+        name: stagingRole,
+        grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })),
+        assumedBy: [dispatcher.accessKeyId],
+        secondsMax: stagingSecondsMax,
+      },
+    ],
+  };
+  // The endpoint's process reads them from here: a secret is in no command line. What sessions are signed with is read by
+  // that process alone.
   folder.writeSecret("s3-credentials", JSON.stringify(s3Credentials));
+  folder.writeSecret("s3-sessions", JSON.stringify(sessions));
   return {
     stateDatabase: folder.secret("postgres-state"),
     dataDatabase: folder.secret("postgres-data"),

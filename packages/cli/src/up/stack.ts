@@ -30,7 +30,14 @@ import {
   smallProcessFlags,
   workerTokenRotationMs,
 } from "./limits.ts";
-import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets, type WorkerTokenFiles } from "./secrets.ts";
+import {
+  buckets,
+  rotateWorkerToken,
+  type StackSecrets,
+  stackSecrets,
+  stagingRoleArn,
+  type WorkerTokenFiles,
+} from "./secrets.ts";
 import { keepSettings } from "./settings.ts";
 
 export interface StackOptions {
@@ -210,6 +217,8 @@ export class Stack implements Service {
           TRACE_WORKER_TOKEN_HASHES_FILE: tokens.hashesFile,
           TRACE_OWNER_TOKEN_SHA256: secrets.ownerTokenSha256,
           TRACE_INSTALLATION: folder.id,
+          AWS_ENDPOINT_URL_STS: url(ports.s3),
+          TRACE_STAGING_ROLE_ARN: stagingRoleArn,
         }),
       ),
       process(
@@ -295,5 +304,6 @@ function localcloudEnv(folder: StateFolder, ports: Ports): Record<string, string
     TRACE_SQS_PORT: String(ports.sqs),
     TRACE_S3_ROOT: join(folder.dir, "objects"),
     TRACE_S3_CREDENTIALS_FILE: join(folder.dir, "secrets", "s3-credentials"),
+    TRACE_S3_SESSIONS_FILE: join(folder.dir, "secrets", "s3-sessions"),
   };
 }
