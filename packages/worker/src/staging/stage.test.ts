@@ -166,3 +166,37 @@ describe("an output of many partitions", () => {
     expect(store.puts).not.toContain("trace-datasets/g1/l7/manifest.json");
   });
 });
+
+describe("a store that refuses the keys in hand", () => {
+  /** Renews to the store of the context, as often as it is asked. */
+  async function refusing(renews: boolean) {
+    const current = await prepare();
+    let renewals = 0;
+    const renew = async () => {
+      renewals += 1;
+      return renews;
+    };
+    return {
+      ...current,
+      context: { ...current.context, writer: { ...current.context.writer, renew } },
+      asked: () => renewals,
+    };
+  }
+
+  it("is written to with others, once for each call", async () => {
+    const { asked, context, output, store } = await refusing(true);
+    store.failNext.push({ fits: /parquet$/, stored: false, code: "TR-4008" });
+    await stageOutputs(context, [output]);
+    expect([asked(), store.puts.length]).toEqual([1, 2]);
+    store.failNext.push(...[1, 2].map(() => ({ fits: /parquet$/, stored: false, code: "TR-4008" as const })));
+    await expect(stageOutputs(context, [output])).rejects.toMatchObject({ code: "TR-4008" });
+    expect(asked()).toBe(2);
+  });
+
+  it("ends the attempt where there are no others", async () => {
+    const { context, output, store } = await refusing(false);
+    store.failNext.push({ fits: /parquet$/, stored: false, code: "TR-4008" });
+    await expect(stageOutputs(context, [output])).rejects.toMatchObject({ code: "TR-4008", retryable: false });
+    expect(store.puts).toEqual([]);
+  });
+});

@@ -49,7 +49,7 @@ export async function tried<T>(
     } catch (error) {
       signal.throwIfAborted();
       const code = error instanceof TraceError ? error.code : undefined;
-      if (code === "TR-4008" && !renewed && writer.renew(store)) {
+      if (code === "TR-4008" && !renewed && (await writer.renew(store))) {
         renewed = true;
         log.warn(`the store refused this attempt's keys for ${key}; asking for others`);
         continue;

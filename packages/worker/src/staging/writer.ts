@@ -37,26 +37,23 @@ export class StoreWriter {
 
   /** The store as it is to be used for the next call; not kept by the caller. Throws what asking for keys throws. */
   async store(): Promise<WriteStore> {
-    for (;;) {
-      this.#current ??= this.#open();
-      const asked = this.#current;
-      const { endsAtMs, store } = await asked.catch((error: unknown) => {
-        if (this.#current === asked) this.#current = undefined;
-        throw error;
-      });
+    const held = this.#current;
+    if (held !== undefined) {
+      const { endsAtMs, store } = await held;
       if (endsAtMs - this.#parts.clock.nowMs() > keysRenewMs) return store;
-      // Fresh keys that end so soon are the best there are: the lease is about to end as well.
-      if (this.#current === asked) {
-        this.#current = this.#open();
-        return (await this.#current).store;
-      }
     }
+    // Whoever comes first asks; the others wait for the same answer, and fresh keys are taken however soon they end.
+    const renewed = this.#current === held ? this.#renew() : this.#current;
+    return (await (renewed ?? this.#renew())).store;
   }
 
-  /** The store refused the keys in hand: others are asked for. False where there are no others. */
-  renew(refused: WriteStore): boolean {
+  /** The store refused its keys: others are asked for. False where there are no others. */
+  async renew(refused: WriteStore): Promise<boolean> {
     if (refused === this.#parts.own) return false;
-    this.#current = undefined;
+    const held = this.#current;
+    const inHand = await held?.catch(() => undefined);
+    // Somebody else may have got others meanwhile.
+    if (inHand?.store === refused && this.#current === held) this.#current = undefined;
     return true;
   }
 
@@ -65,6 +62,15 @@ export class StoreWriter {
     this.#closed = true;
     await this.#current?.catch(() => undefined);
     await Promise.all(this.#opened.map((store) => store.stop()));
+  }
+
+  #renew(): Promise<Opened> {
+    const asked = this.#open();
+    this.#current = asked;
+    asked.catch(() => {
+      if (this.#current === asked) this.#current = undefined;
+    });
+    return asked;
   }
 
   async #open(): Promise<Opened> {
