@@ -115,6 +115,24 @@ export class Cli {
    * Throws TR-7001, Interrupted.
    */
   async confirm(question: string, flag: string, look = "--dry-run"): Promise<boolean> {
+    return /^y(es)?$/i.test((await this.#ask(`${question} [y/N] `, { question, flag, look })) ?? "");
+  }
+
+  /**
+   * Asks for a name before something is done that cannot be undone. `given` is the answer of a flag: where nobody can be asked it
+   * is needed. Throws TR-7001, Interrupted.
+   */
+  async confirmName(what: string, name: string, given: string | undefined): Promise<boolean> {
+    if (given !== undefined) return given === name;
+    const question = `Type ${what} to go on`;
+    return (await this.#ask(`${question}: `, { question, flag: `--confirm ${name}`, look: "--dry-run" })) === name;
+  }
+
+  /** One line typed by a person, without spaces around it; undefined when there is none. */
+  async #ask(
+    prompt: string,
+    { question, flag, look }: { question: string; flag: string; look: string },
+  ): Promise<string | undefined> {
     const { stdin, stderr } = this.io;
     if (this.json || !stdin.isTTY || !stderr.isTTY) {
       throw new TraceError("TR-7001", {
@@ -126,12 +144,12 @@ export class Cli {
     const abort = new AbortController();
     const release = this.io.onInterrupt(() => abort.abort());
     try {
-      stderr.write(`${question} [y/N] `);
+      stderr.write(prompt);
       const answer = await this.io.stdin.readLine(abort.signal);
       // Without an answer the cursor is still behind the question.
       if (answer === undefined) stderr.write("\n");
       if (abort.signal.aborted) throw new Interrupted();
-      return /^y(es)?$/i.test(answer?.trim() ?? "");
+      return answer?.trim();
     } finally {
       release();
     }

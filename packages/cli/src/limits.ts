@@ -53,6 +53,21 @@ export const queryBytesMax = 256 * 1024 * 1024;
 /** A query is ended after this. */
 export const queryDeadlineMs = 300_000;
 
+/** Rows that a preview shows unless told otherwise, and at most. */
+export const previewRowsDefault = 20;
+export const previewRowsMax = 1_000;
+/** Files that differ between two versions are fetched unasked up to this many bytes. */
+export const diffBytesMax = 512 * 1024 ** 2;
+/** Rows shown of those that differ, and what they may weigh, bytes. */
+export const diffSampleRows = 10;
+export const diffSampleBytesMax = 4 * 1024 ** 2;
+/** Partitions shown of those that differ. */
+export const diffPartitionsShownMax = 40;
+/** Partition keys named in one line. */
+export const partitionsNamedMax = 12;
+/** Lines of a tree of lineage. */
+export const lineageLinesMax = 200;
+
 /** Files fetched at once. */
 export const downloadsMax = 4;
 /** One file must have arrived within this. */
@@ -90,3 +105,10 @@ export const clockSkewWarnMs = 5_000;
 export const clockSkewFailMs = 5 * 60_000;
 /** An outbox row that waits longer than this is a warning. */
 export const outboxAgeWarnMs = 60_000;
+
+/** Of a file, and of what it unpacks to, to tell what it is, bytes. */
+export const sniffBytes = 64 * 1024;
+/** Looking at a file for its columns gives up after this. */
+export const inferDeadlineMs = 5 * 60_000;
+/** Columns that `trace init` lists on the terminal; the DAG file has all of them. */
+export const columnsShownMax = 20;

@@ -6,6 +6,7 @@ import { registerDataset } from "./commands/dataset.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerExplain } from "./commands/explain.ts";
+import { registerInit } from "./commands/init.ts";
 import { registerOutbox } from "./commands/outbox.ts";
 import { registerQuery } from "./commands/query.ts";
 import { registerRun } from "./commands/run.ts";
@@ -90,10 +91,11 @@ ${exitCodeHelp}`,
     getOutHelpWidth: () => cli.outWidth,
     getOutHasColors: styled,
   });
+  registerInit(command, cliOf, parts.engine ?? startEngine);
   registerDeploy(command, cliOf);
   registerRun(command, cliOf);
   registerTask(command, cliOf);
-  registerDataset(command, cliOf);
+  registerDataset(command, cliOf, parts.engine ?? startEngine);
   registerOutbox(command, cliOf);
   registerQuery(command, cliOf, parts.engine ?? startEngine);
   registerDoctor(command, cliOf);

@@ -1,5 +1,5 @@
 /** Values of flags and arguments: read once, refused with what would be right. */
-import { namePattern } from "@trace/contracts";
+import { namePattern, partitionKeyCharsMax, reasonCharsMax } from "@trace/contracts";
 import { InvalidArgumentError } from "commander";
 
 /** A whole number from `min` to `max`, for commander. */
@@ -56,6 +56,46 @@ export function nameArgument(text: string): string {
 /** The same for a flag that takes several. */
 export function nameArguments(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), nameArgument(text)];
+}
+
+/** A commit's number; 0 is before the first. For commander. */
+export const commitArgument = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+
+/** `a,b,c`, for commander. */
+export function listArgument(text: string, before?: readonly string[]): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => name !== "")) return [...(before ?? []), ...names];
+  throw new InvalidArgumentError("It must be names with commas between: id,time.");
+}
+
+/** A partition's key, of several, for commander. */
+export function keyArguments(text: string, before?: readonly string[]): readonly string[] {
+  if (text.length >= 1 && text.length <= partitionKeyCharsMax) return [...(before ?? []), text];
+  throw new InvalidArgumentError(`A partition's key is 1 to ${partitionKeyCharsMax} characters.`);
+}
+
+/** Why something is done, for commander. */
+export function reasonArgument(text: string): string {
+  if (text.length <= reasonCharsMax) return text;
+  throw new InvalidArgumentError(`It must be at most ${reasonCharsMax} characters.`);
+}
+
+/** A moment to come, or a time from now. */
+export type Ahead = { readonly time: string } | { readonly inMs: number };
+
+/** `2026-11-24T07:00:00Z` or `10m`, for commander. */
+export function aheadArgument(text: string): Ahead {
+  if (/^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(text) && !Number.isNaN(Date.parse(text))) {
+    return { time: new Date(text).toISOString() };
+  }
+  if (/^\d+[a-z]+$/.test(text)) return { inMs: durationArgument(text) };
+  throw new InvalidArgumentError(
+    "It must be a moment with its offset, like 2026-11-24T07:00:00Z, or a time from now: 30s, 10m, 2h, 1d.",
+  );
+}
+
+export function timeAhead(ahead: Ahead, nowMs: number): string {
+  return "time" in ahead ? ahead.time : new Date(nowMs + ahead.inMs).toISOString();
 }
 
 export type Example = readonly [command: string, what: string];

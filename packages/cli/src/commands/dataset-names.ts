@@ -8,11 +8,7 @@ export type DatasetDetail = RouteAnswer<(typeof userRoutes)["getDataset"]>;
 
 /** Throws TR-1006 with the name that was probably meant. */
 export async function getDataset(client: UserClient, name: string): Promise<DatasetDetail> {
-  try {
-    return await client.getDataset({ params: { name } });
-  } catch (error) {
-    throw await withMeantName(client, error, [name]);
-  }
+  return await named(client, name, () => client.getDataset({ params: { name } }));
 }
 
 /** An unknown dataset's error with the nearest name that exists, or the error as it is. */
@@ -30,4 +26,13 @@ export async function withMeantName(client: UserClient, error: unknown, names: r
   const all = known.length === 1 ? "the only one" : `the ${count(known.length)} there are`;
   const question = meant === undefined ? "" : `did you mean '${meant}'? `;
   return new TraceError("TR-1006", { detail, fix: `${question}'trace dataset list' shows ${all}`, cause: error });
+}
+
+/** Does something with a dataset; of one that is not there, the error names the one that was meant. */
+export async function named<T>(client: UserClient, name: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    throw await withMeantName(client, error, [name]);
+  }
 }

@@ -1,22 +1,39 @@
-/** `trace dataset list | show`. */
+/** `trace dataset`: list and show here, the others in files of their own. */
 import type { Commit, Dataset } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import type { CliOf } from "../program.ts";
+import type { QueryEngine } from "../query/engine.ts";
 import { shortTaskId } from "../runs/task-id.ts";
 import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
 import { renderTable, type TableCell } from "../terminal/table.ts";
 import { examples, nameArgument } from "./arguments.ts";
+import { registerDatasetDiff } from "./dataset-diff.ts";
+import { registerDatasetHistory } from "./dataset-history.ts";
+import { registerDatasetLineage } from "./dataset-lineage.ts";
 import { type DatasetDetail, getDataset } from "./dataset-names.ts";
+import { registerDatasetPartitions } from "./dataset-partitions.ts";
+import { registerDatasetPins } from "./dataset-pins.ts";
+import { registerDatasetPreview } from "./dataset-preview.ts";
+import { registerDatasetPurge } from "./dataset-purge.ts";
+import { registerDatasetRevert } from "./dataset-revert.ts";
 
-export function registerDataset(program: Command, cliOf: CliOf): void {
+export function registerDataset(program: Command, cliOf: CliOf, engine: () => Promise<QueryEngine>): void {
   const dataset = program
     .command("dataset")
-    .summary("list and show datasets")
-    .description("Looks at datasets: what is committed, its schema, who made it.");
+    .summary("look at datasets and their history; compare, revert, repair, pin and purge them")
+    .helpCommand(false)
+    .description(
+      "Looks at datasets: what is committed, its schema, who made it and from what; compares and reverts versions.",
+    );
   dataset.addHelpText(
     "after",
-    examples(["trace dataset list", "all of them"], ["trace dataset show quakes", "schema, commits and lineage"]),
+    examples(
+      ["trace dataset list", "all of them"],
+      ["trace dataset show quakes", "schema, size, newest commits"],
+      ["trace dataset diff quakes", "what the newest commit changed"],
+      ["trace dataset revert quakes --to 12", "make it what it was, after a question"],
+    ),
   );
   dataset
     .command("list")
@@ -51,6 +68,14 @@ export function registerDataset(program: Command, cliOf: CliOf): void {
         else show(cli, detail);
       });
     });
+  registerDatasetHistory(dataset, cliOf);
+  registerDatasetDiff(dataset, cliOf, engine);
+  registerDatasetPreview(dataset, cliOf, engine);
+  registerDatasetLineage(dataset, cliOf);
+  registerDatasetPartitions(dataset, cliOf);
+  registerDatasetRevert(dataset, cliOf);
+  registerDatasetPins(dataset, cliOf);
+  registerDatasetPurge(dataset, cliOf);
 }
 
 function list(cli: Cli, datasets: readonly Dataset[]): void {

@@ -1,9 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type DatasetRequest, type ResolvedFile, TraceError } from "@trace/contracts";
-import type { DuckResult, DuckRun, DuckTable } from "@trace/duck";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { QueryEngine } from "../query/engine.ts";
+import { FakeEngine, fakeResult as result } from "../testing/fake-engine.ts";
 import { FakeStack, linkSecret } from "../testing/fake-stack.ts";
 import { Harness, type HarnessOptions } from "../testing/harness.ts";
 import { sampleDataset, sampleNowMs } from "../testing/samples.ts";
@@ -13,21 +12,6 @@ const cache = join(stack.state, "cache", "objects");
 const content = Buffer.from("PAR1 first file PAR1");
 let files: ResolvedFile[] = [];
 let file = { sha256: "" } as ResolvedFile & { url: string };
-
-const result: DuckResult = {
-  columns: [
-    { name: "place", type: "VARCHAR" },
-    { name: "quakes", type: "BIGINT" },
-  ],
-  rows: [
-    ["Japan, east", 1707],
-    [null, 3],
-  ],
-  rowCount: 2,
-  truncated: false,
-  elapsedMs: 42,
-  peakRssBytes: 0,
-};
 
 /** Commits of a dataset, by what is asked for; the answer is in the order of the questions. */
 const asked: DatasetRequest[][] = [];
@@ -42,35 +26,6 @@ function resolveVersions(): void {
       }),
     };
   };
-}
-
-/** Reads what it is given instead of running SQL. */
-class FakeEngine implements QueryEngine {
-  names: readonly string[] = ["quakes"];
-  /** With their versions; instead of `names`. */
-  versions: readonly DuckTable[] | undefined;
-  answer: DuckResult = result;
-  ran: DuckRun | undefined;
-  /** What the files held when the query ran. */
-  read: string[] = [];
-  stopped = 0;
-  onRun: ((run: DuckRun) => void) | undefined;
-
-  async tables(): Promise<DuckTable[]> {
-    return this.versions === undefined ? this.names.map((name) => ({ name })) : [...this.versions];
-  }
-
-  async run(run: DuckRun): Promise<DuckResult> {
-    this.ran = run;
-    this.read = run.inputs.flatMap((input) => input.files.map((path) => readFileSync(path, "utf8")));
-    this.onRun?.(run);
-    run.signal?.throwIfAborted();
-    return this.answer;
-  }
-
-  async stop(): Promise<void> {
-    this.stopped += 1;
-  }
 }
 
 let engine = new FakeEngine();

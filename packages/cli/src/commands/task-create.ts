@@ -19,7 +19,7 @@ import { nearest } from "../nearest.ts";
 import type { CliOf } from "../program.ts";
 import { readSmallFile } from "../state/settings-file.ts";
 import { count, plural } from "../terminal/format.ts";
-import { durationArgument, examples, signedNumber, wholeNumber } from "./arguments.ts";
+import { type Ahead, aheadArgument, examples, signedNumber, timeAhead, wholeNumber } from "./arguments.ts";
 
 type Answers = RouteAnswer<(typeof userRoutes)["createTasks"]>["items"];
 
@@ -31,13 +31,10 @@ interface JobName {
 interface CreateOptions {
   readonly payload?: string;
   readonly priority?: number;
-  readonly runAt?: RunAt;
+  readonly runAt?: Ahead;
   readonly dedupeKey?: string;
   readonly count: number;
 }
-
-/** A moment, or a time from now. */
-type RunAt = { readonly time: string } | { readonly inMs: number };
 
 export function registerTaskCreate(task: Command, cliOf: CliOf): void {
   task
@@ -52,7 +49,7 @@ export function registerTaskCreate(task: Command, cliOf: CliOf): void {
     .option(
       "--run-at <time>",
       "not before: a moment like 2026-11-24T07:00:00Z, or a time from now like 10m",
-      runAtArgument,
+      aheadArgument,
     )
     .option("--dedupe-key <key>", "names the task among those of its job")
     .option(
@@ -94,16 +91,6 @@ function jobArgument(text: string): JobName {
   );
 }
 
-function runAtArgument(text: string): RunAt {
-  if (/^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(text) && !Number.isNaN(Date.parse(text))) {
-    return { time: new Date(text).toISOString() };
-  }
-  if (/^\d+[a-z]+$/.test(text)) return { inMs: durationArgument(text) };
-  throw new InvalidArgumentError(
-    "It must be a moment with its offset, like 2026-11-24T07:00:00Z, or a time from now: 30s, 10m, 2h, 1d.",
-  );
-}
-
 /** Throws TR-7001. */
 async function payloadOf(cli: Cli, given: string | undefined): Promise<Record<string, unknown>> {
   if (given === undefined) return {};
@@ -134,7 +121,7 @@ async function create(
     payload,
     ...(priority === undefined ? {} : { priority }),
     ...(dedupeKey === undefined ? {} : { dedupe_key: dedupeKey }),
-    ...(runAt === undefined ? {} : { run_at: timeOf(runAt, cli.io.clock.nowMs()) }),
+    ...(runAt === undefined ? {} : { run_at: timeAhead(runAt, cli.io.clock.nowMs()) }),
   };
   const answer = await client.createTasks({ body: { items: Array.from({ length: options.count }, () => item) } });
   const refused = answer.items.flatMap(({ error }) => (error === undefined ? [] : [error]));
@@ -152,10 +139,6 @@ async function create(
   const more = cli.command("explain", error.code);
   cli.say(`${plural(refused.length, "task")} refused; the first of them:`);
   cli.say(...errorLines(error, { width: cli.errWidth, palette: cli.errColors, more }));
-}
-
-function timeOf(runAt: RunAt, nowMs: number): string {
-  return "time" in runAt ? runAt.time : new Date(nowMs + runAt.inMs).toISOString();
 }
 
 function show(cli: Cli, { dag, job }: JobName, items: Answers): void {

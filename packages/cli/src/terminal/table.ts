@@ -90,7 +90,8 @@ export function renderTable(table: Table): RenderedTable {
         if (align === "right") return fill + painted;
         return index === last ? painted : painted + fill;
       })
-      .join(gap);
+      .join(gap)
+      .trimEnd();
   };
   const titles = table.columns.map((column) => printable(column.title));
   const lines = [line(titles, () => bold)];

@@ -1,5 +1,16 @@
 /** Objects of the API with believable values, for tests. */
-import type { Commit, Dataset, RouteAnswer, Run, Task, userRoutes } from "@trace/contracts";
+import type {
+  Commit,
+  Dataset,
+  DatasetDiff,
+  HistoryCommit,
+  Lineage,
+  Pin,
+  RouteAnswer,
+  Run,
+  Task,
+  userRoutes,
+} from "@trace/contracts";
 
 type Dag = RouteAnswer<(typeof userRoutes)["listDags"]>["dags"][number];
 
@@ -169,6 +180,105 @@ export function sampleCommit(changes: Partial<Commit> = {}): Commit {
     lease_no: 7,
     dag_version: version,
     inputs: [],
+    ...changes,
+  };
+}
+
+export function historyCommit(changes: Partial<HistoryCommit> = {}): HistoryCommit {
+  return {
+    ...sampleCommit(),
+    rows_delta: 96,
+    bytes_delta: 4_211,
+    producer: { dag: "quakes", job: "ingest_quakes" },
+    ...changes,
+  };
+}
+
+export function sampleDiff(changes: Partial<DatasetDiff> = {}): DatasetDiff {
+  const { schema } = sampleDataset();
+  const side = { dataset: "quakes", generation: 1, schema };
+  return {
+    dataset: "quakes",
+    from: { ...side, commit: 2, committed_at: "2026-11-23T06:00:10.000Z", rows: 1_611, bytes: 80_000, files: 1 },
+    to: { ...side, commit: 3, committed_at: "2026-11-23T08:00:10.000Z", rows: 1_707, bytes: 84_211, files: 1 },
+    partitions: [
+      {
+        partition: "",
+        before: { rows: 1_611, bytes: 80_000, files: 1 },
+        after: { rows: 1_707, bytes: 84_211, files: 1 },
+      },
+    ],
+    partitions_changed: 1,
+    partitions_unchanged: 0,
+    ...changes,
+  };
+}
+
+export function partitionedDiff(): DatasetDiff {
+  const extent = (rows: number) => ({ rows, bytes: rows * 4, files: 1 });
+  return sampleDiff({
+    dataset: "flights",
+    partitions: [
+      { partition: "2000-12", before: extent(400_000), after: null },
+      { partition: "2001-03", before: extent(500_000), after: extent(500_120) },
+      { partition: "2001-07", before: null, after: extent(600_000) },
+    ],
+    partitions_changed: 3,
+    partitions_unchanged: 5,
+  });
+}
+
+export function sampleLineage(): Lineage {
+  const task = {
+    task_id: "0198c0de-0000-7000-8000-3f9ac01b22d4",
+    attempt: 1,
+    dag: "quakes",
+    dag_version: version,
+    dag_number: 3,
+  };
+  const quakes = { dataset: "quakes", generation: 1, commit: 12 };
+  const root = { dataset: "by_region", generation: 1, commit: 9 };
+  const committed_at = "2026-11-23T08:00:10.000Z";
+  return {
+    root,
+    nodes: [
+      {
+        ...root,
+        kind: "replace",
+        committed_at,
+        rows: 12,
+        actor: null,
+        task: { ...task, job: "by_region" },
+        inputs: [quakes, { dataset: "regions", generation: 1, commit: 1 }],
+      },
+      { ...quakes, kind: "revert", committed_at, rows: 1_707, actor: "owner", task: null, inputs: [] },
+    ],
+    readers: [
+      {
+        dataset: "daily",
+        generation: 1,
+        commit: 4,
+        kind: "append",
+        committed_at,
+        rows: 1,
+        actor: null,
+        task: { ...task, attempt: 2, job: "daily" },
+        inputs: [root],
+      },
+    ],
+    more: false,
+  };
+}
+
+export function samplePin(changes: Partial<Pin> = {}): Pin {
+  return {
+    pin_id: "0198c0de-0000-7000-8000-0000000000f1",
+    dataset: "quakes",
+    generation: 1,
+    commit: 3,
+    holder: "report of May",
+    created_at: "2026-11-23T07:00:10.000Z",
+    expires_at: null,
     ...changes,
   };
 }
