@@ -179,7 +179,7 @@ export class Attempt implements LeaseHolder {
         return await ask();
       } catch (error) {
         signal.throwIfAborted();
-        if (!isCode(error, "TR-1007", "TR-1008", "TR-1009")) throw error;
+        if (!isCode(error, "TR-1007", "TR-1008", "TR-1009", "TR-4006")) throw error;
         if (tries === 0) this.#taskLog.warn(`the dispatcher does not answer; waiting for it to ${what}`);
       }
       await wait(timers, backoffMs({ baseMs: retryBaseMs, maxMs: retryMaxMs }, tries, services.random), signal);

@@ -28,17 +28,18 @@ const timers = {
   },
 };
 
-async function prepare(): Promise<TestContext & { send(signal?: AbortSignal): Promise<string> }> {
+async function prepare(): Promise<TestContext & { send(signal?: AbortSignal): Promise<string>; reported: number[] }> {
   const current = await testContext(job, { services: { timers } });
   contexts.push(current);
   const path = join(current.folder, "large");
   await writeFile(path, body);
+  const reported: number[] = [];
   const send = async (signal = current.context.signal) => {
     const { parts } = await digestFile(path, current.context.signal, partBytes);
     const place = { path, bucket: "trace-datasets", key: "g1/l7/0.parquet", bytes: body.length, contentType: "x/y" };
-    return putInParts(current.context, place, parts, signal);
+    return putInParts(current.context, place, parts, signal, (bytes) => void reported.push(bytes));
   };
-  return { ...current, send };
+  return { ...current, send, reported };
 }
 
 describe("checksums of a file", () => {
@@ -68,8 +69,9 @@ describe("checksums of a file", () => {
 
 describe("a file in parts", () => {
   it("is stored whole, with the checksum of its parts", async () => {
-    const { send, store } = await prepare();
+    const { reported, send, store } = await prepare();
     const stored = await send();
+    expect(reported.toSorted((a, b) => b - a)).toEqual([64, 64, 64, 58]);
     expect(store.objects.get(name)).toEqual(body);
     expect((await store.head("trace-datasets", "g1/l7/0.parquet"))?.sha256).toBe(stored);
     expect(stored).toMatch(/^[0-9a-f]{64}-4$/);

@@ -25,6 +25,7 @@ export async function putInParts(
   place: Place,
   parts: readonly FilePart[],
   signal: AbortSignal,
+  report: (bytes: number) => void,
 ): Promise<string> {
   const { bucket, contentType, key, path } = place;
   const file: Upload = { ...place, sha256: sha256OfParts(parts.map(({ sha256 }) => sha256)) };
@@ -40,6 +41,7 @@ export async function putInParts(
         return upload.put({ number: index + 1, body, bytes: part.bytes, sha256: part.sha256 });
       };
       sent.push(await tried(context, `${key}, part ${index + 1} of ${parts.length}`, signal, put));
+      report(part.bytes);
     });
     const ended = await tried(context, key, signal, (store) => store.upload(options, id).complete(sent));
     if (ended === "exists") await requireOwn(context, file);

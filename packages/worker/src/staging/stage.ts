@@ -39,10 +39,13 @@ export async function stageOutputs(
   const files = plans.flatMap((plan) => plan.output.files.map((file, index) => ({ plan, file, index })));
   const total = files.reduce((sum, { file }) => sum + file.bytes, 0);
   let done = 0;
-  await inLanes(files, uploadsMax, signal, async ({ file, index, plan }, signal) => {
-    plan.staged[index] = await stageFile(context, plan.place, `${plan.place.prefix}${index}.parquet`, file, signal);
-    done += file.bytes;
+  const report = (bytes: number) => {
+    done += bytes;
     context.progress({ message: "staging", done, total, unit: "bytes" });
+  };
+  await inLanes(files, uploadsMax, signal, async ({ file, index, plan }, signal) => {
+    const { bucket, prefix } = plan.place;
+    plan.staged[index] = await stageFile(context, bucket, `${prefix}${index}.parquet`, file, { signal, report });
   });
   const manifests: StagedOutput[] = [];
   for (const plan of plans) manifests.push(await stageManifest(context, plan, provenance));
@@ -67,10 +70,10 @@ function planOf({ task }: OperatorContext, outputs: readonly OutputFiles[]): Pla
 
 async function stageFile(
   context: OperatorContext,
-  { bucket }: StagingPlace,
+  bucket: string,
   key: string,
   file: DuckFile,
-  signal: AbortSignal,
+  { report, signal }: { readonly signal: AbortSignal; readonly report: (bytes: number) => void },
 ): Promise<ManifestFile> {
   const inParts = file.bytes > uploadWholeBytesMax;
   const { bytes, parts, sha256 } = await digestFile(file.path, signal, inParts ? uploadPartBytes : undefined);
@@ -79,8 +82,12 @@ async function stageFile(
   const columns = file.columns.map(statsOf);
   const described = { key, bytes, rows, sha256, columns, ...(partition === undefined ? {} : { partition }) };
   const place = { bucket, key, bytes, contentType: parquetType };
-  if (inParts) return { ...described, stored_sha256: await putInParts(context, { ...place, path }, parts, signal) };
+  if (inParts) {
+    const stored_sha256 = await putInParts(context, { ...place, path }, parts, signal, report);
+    return { ...described, stored_sha256 };
+  }
   await putWhole(context, { ...place, sha256, body: () => createReadStream(path) }, signal);
+  report(bytes);
   return described;
 }
 
