@@ -12,8 +12,10 @@ export interface DuckLimits {
   readonly threads: number;
   /** What a sort or a join may write to the run's private spill folder. */
   readonly spillBytesMax: number;
-  /** Size of the Parquet output; the child is killed when it grows past it. */
+  /** Size of all Parquet outputs together; the child is killed when they grow past it. */
   readonly outputBytesMax: number;
+  /** What compressed sources may unpack to, together, in the run's private folder. */
+  readonly unpackBytesMax: number;
 }
 
 export const duckLimits: DuckLimits = {
@@ -22,6 +24,7 @@ export const duckLimits: DuckLimits = {
   threads: 2,
   spillBytesMax: 4_096 * mib,
   outputBytesMax: 4_096 * mib,
+  unpackBytesMax: 16_384 * mib,
 };
 
 /** No run may ask for a longer deadline; a leftover folder older than this belongs to nobody. */
@@ -70,10 +73,54 @@ export const typeTextMax = 1_000;
 /** Words of an error, after cleaning. */
 export const messageTextMax = 2_000;
 
+/** Outputs of one run. */
+export const outputsMax = 64;
+/** A Parquet field id: a positive INT32, with room for new columns after it. */
+export const fieldIdMax = 1_000_000_000;
+/** A Parquet file of an output that is not partitioned is followed by another one when it has about this size. */
+export const rollBytes = 256 * mib;
+/** Files of one output, and partitions: what a manifest takes. */
+export const outputFilesMax = 10_000;
+export const partitionsMax = 10_000;
+/** A partition key, characters (the contracts' bound, not imported: the child starts without). */
+export const partitionKeyCharsMax = 256;
+/** A partitioned output that has so many files more than partitions, and a tenth of these, is written again, sorted. */
+export const partitionFilesSlack = 16;
+/** Partitions are counted this often while they are written. */
+export const partitionLookMs = 250;
+/** Rows that one thread holds back, over all partitions, before it writes them. */
+export const partitionFlushRows = 131_072;
+/** Rows of a row group: DuckDB's own number, and how few where rows are large. */
+export const rowGroupRows = 122_880;
+export const rowGroupRowsMin = 2_048;
+/** What the rows of one row group may weigh, about: each thread that writes holds one. */
+export const rowGroupBytes = 64 * mib;
+/** Values of one column that `where` of an input may name. */
+export const whereValuesMax = 1_000;
+/** Footers are read of so many files at once that they have at most so many columns together; and by so many columns. */
+export const footerCellsMax = 20_000;
+export const footerColumnsAtOnce = 64;
+/** Files are told to the parent in frames of about this size. */
+export const fileBatchBytes = 1 * mib;
+
+/** Rows set aside in one run; more, or more than `badShareMax` of at least `badShareRowsMin` rows, and the run fails. */
+export const badRowsMax = 1_000_000;
+export const badShareMax = 0.5;
+export const badShareRowsMin = 1_000;
+/** Kept of a row that is set aside, and of the reason, characters. */
+export const badRowTextMax = 10_000;
+export const badReasonTextMax = 1_000;
+/** A line of CSV or JSON Lines where rows are set aside; a longer one is a bad row. */
+export const textLineBytesMax = 2_000_000;
+/** The first bytes of a text source, from which the weight of its rows is told. */
+export const rowSampleBytes = 256 * 1024;
+
 /** Text sources up to this size have their types inferred from every row, larger ones from a sample. */
 export const inferWholeBytesMax = 256 * mib;
 /** Levels of objects and lists in a JSON file; DuckDB's reader dies of some tens of thousands. */
 export const jsonDepthMax = 256;
+/** Rows by which a CSV file's dialect is told to the caller. */
+export const dialectSampleRows = 2_048;
 /** The first line of a CSV file, as far as its fields are counted. */
 export const csvHeaderBytesMax = 1 * mib;
 /** A GeoJSON file is one JSON object, which DuckDB reads in one piece. */
@@ -83,6 +130,8 @@ export const locateBytesMax = 16 * mib;
 
 /** Watchdog and output size are looked at this often. */
 export const watchEveryMs = 20;
+/** Counting the output's bytes takes at most one part in so many of the time. */
+export const outputLookShare = 10;
 /** Progress is reported this often. */
 export const progressEveryMs = 250;
 /** A prewarmed child that nobody used for this long is retired; the next run prewarms again. */

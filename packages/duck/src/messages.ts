@@ -3,8 +3,16 @@
  * reply is checked for shape and bounds here before it is used.
  */
 import type { ErrorCode } from "@trace/contracts";
-import { columnsMax, statTextMax } from "./limits.ts";
-import type { DuckColumn, DuckColumnStats, DuckInput, DuckTable } from "./types.ts";
+import { columnsMax, outputFilesMax, outputsMax, partitionKeyCharsMax, statTextMax } from "./limits.ts";
+import type {
+  DuckColumn,
+  DuckColumnStats,
+  DuckInference,
+  DuckInput,
+  DuckParams,
+  DuckTable,
+  DuckWrittenColumn,
+} from "./types.ts";
 
 /** Given on the child's command line: nothing secret, nothing of the user's. */
 export interface ChildSettings {
@@ -16,11 +24,37 @@ export interface ChildSettings {
 }
 
 export type ChildOutput =
-  | { readonly kind: "parquet"; readonly folder: string; readonly file: string }
+  | {
+      readonly kind: "parquet";
+      readonly folder: string;
+      readonly partitionBy?: string | undefined;
+      readonly fieldIds?: Readonly<Record<string, number>> | undefined;
+    }
   | { readonly kind: "rows"; readonly rowsMax: number; readonly bytesMax: number };
 
+export interface ChildQuery {
+  readonly sql: string;
+  readonly output: ChildOutput;
+}
+
+/** A written file: its name within its output's folder. The parent looks at the file itself for its size. */
+export interface ChildFile {
+  readonly name: string;
+  readonly rows: number;
+  partition?: string;
+  readonly columns: readonly DuckColumnStats[];
+}
+
 export type Request =
-  | { readonly kind: "run"; readonly inputs: readonly DuckInput[]; readonly sql: string; readonly output: ChildOutput }
+  | {
+      readonly kind: "run";
+      readonly inputs: readonly DuckInput[];
+      readonly queries: readonly ChildQuery[];
+      readonly params?: DuckParams | undefined;
+      /** Where rows set aside are written. */
+      readonly badFolder?: string | undefined;
+      readonly unpackBytesMax: number;
+    }
   | { readonly kind: "tables"; readonly sql: string };
 
 export interface ErrorParts {
@@ -37,12 +71,16 @@ export type Reply =
   | { readonly kind: "columns"; readonly columns: readonly DuckColumn[] }
   | { readonly kind: "rows"; readonly rows: readonly (readonly unknown[])[] }
   | { readonly kind: "tables"; readonly tables: readonly DuckTable[] }
+  | { readonly kind: "inference"; readonly inference: DuckInference }
+  /** The columns of an output, before its files. `output`: its number, or -1 for the rows set aside. */
+  | { readonly kind: "output"; readonly output: number; readonly columns: readonly DuckWrittenColumn[] }
+  | { readonly kind: "files"; readonly output: number; readonly files: readonly ChildFile[] }
   | {
       readonly kind: "done";
+      /** Of rows that were sent. */
       readonly rowCount: number;
       readonly truncated: boolean;
       readonly peakRssBytes: number;
-      readonly stats?: readonly DuckColumnStats[] | undefined;
     }
   | { readonly kind: "error"; readonly error: ErrorParts };
 
@@ -68,8 +106,54 @@ function isStats(value: unknown): value is DuckColumnStats {
   return optional(stats.min, text) && optional(stats.max, text) && optional(stats.nullCount, isCount);
 }
 
-const isList = <T>(value: unknown, max: number, check: (item: unknown) => item is T): value is T[] =>
-  Array.isArray(value) && value.length <= max && value.every(check);
+/** The names that files of an output have; no other is looked at. */
+export const outputFileName = /^part-\d{1,6}\.parquet$/;
+
+const isOutput = (value: unknown): boolean => value === -1 || (isCount(value) && value < outputsMax);
+
+function isFile(value: unknown): value is ChildFile {
+  const file = fieldsOf(value);
+  return (
+    file !== undefined &&
+    typeof file.name === "string" &&
+    outputFileName.test(file.name) &&
+    isCount(file.rows) &&
+    optional(file.partition, (key) => isText(key, partitionKeyCharsMax) && key !== "") &&
+    isList(file.columns, columnsMax, isStats)
+  );
+}
+
+function isWritten(value: unknown): value is DuckWrittenColumn {
+  return isColumn(value) && optional((value as DuckWrittenColumn).fieldId, isCount);
+}
+
+function isDialect(value: unknown): boolean {
+  const dialect = fieldsOf(value);
+  const short = (text: unknown) => isText(text, 16);
+  return (
+    dialect !== undefined &&
+    [dialect.delimiter, dialect.quote, dialect.escape].every(short) &&
+    optional(dialect.comment, short) &&
+    typeof dialect.header === "boolean" &&
+    isCount(dialect.skip)
+  );
+}
+
+function isInference(value: unknown): value is DuckInference {
+  const found = fieldsOf(value);
+  return (
+    found !== undefined &&
+    isText(found.input, 200) &&
+    isList(found.columns, columnsMax, isColumn) &&
+    ["all", "sample", "declared"].includes(String(found.lookedAt)) &&
+    optional(found.compression, (name) => ["none", "gzip", "zstd"].includes(String(name))) &&
+    optional(found.dialect, isDialect)
+  );
+}
+
+function isList<T>(value: unknown, max: number, check: (item: unknown) => item is T): value is T[] {
+  return Array.isArray(value) && value.length <= max && value.every(check);
+}
 
 const isRow = (value: unknown): value is unknown[] => Array.isArray(value);
 
@@ -111,8 +195,17 @@ export function readReply(message: unknown, isKnownCode: (code: string) => boole
       return isList(fields.tables, Number.MAX_SAFE_INTEGER, isTable) ? (message as Reply) : undefined;
     case "done": {
       const counts = isCount(fields.rowCount) && isCount(fields.peakRssBytes) && typeof fields.truncated === "boolean";
-      const stats = optional(fields.stats, (value) => isList(value, columnsMax, isStats));
-      return counts && stats ? (message as Reply) : undefined;
+      return counts ? (message as Reply) : undefined;
+    }
+    case "inference":
+      return isInference(fields.inference) ? (message as Reply) : undefined;
+    case "output": {
+      const columns = isList(fields.columns, columnsMax, isWritten);
+      return isOutput(fields.output) && columns ? (message as Reply) : undefined;
+    }
+    case "files": {
+      const files = isList(fields.files, outputFilesMax, isFile);
+      return isOutput(fields.output) && files ? (message as Reply) : undefined;
     }
     case "error":
       return isError(fields.error) && isKnownCode((fields.error as ErrorParts).code) ? (message as Reply) : undefined;

@@ -5,8 +5,9 @@
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromErrorRecord, TraceError } from "@trace/contracts";
+import { TraceError } from "@trace/contracts";
 import { type Log, type Service, TestSignal } from "@trace/kit";
+import { type Gathered, gather, gatherTables, nothingGathered, resultOf } from "./gathered.ts";
 import {
   concurrencyMaxDefault,
   type DuckLimits,
@@ -18,9 +19,9 @@ import {
 import type { Reply, Request } from "./messages.ts";
 import { OutputWatch } from "./output.ts";
 import { Places } from "./places.ts";
-import { crashed, DuckProcess, finished, folderPrefix } from "./process.ts";
+import { DuckProcess, finished, folderPrefix } from "./process.ts";
 import { checkLimits, checkSql, prepare } from "./request.ts";
-import type { DuckColumn, DuckColumnStats, DuckResult, DuckRun, DuckTable } from "./types.ts";
+import type { DuckResult, DuckRun, DuckTable } from "./types.ts";
 
 export interface DuckRunnerOptions {
   readonly log: Log;
@@ -33,17 +34,6 @@ export interface DuckRunnerOptions {
   readonly concurrencyMax?: number | undefined;
   /** Instead of the package's defaults. */
   readonly limits?: Partial<DuckLimits> | undefined;
-}
-
-type RunRequest = Extract<Request, { kind: "run" }>;
-
-/** What the replies of one run add up to. */
-interface Gathered {
-  columns: readonly DuckColumn[];
-  rows: (readonly unknown[])[];
-  rowsBytes: number;
-  tables: readonly DuckTable[];
-  done: Extract<Reply, { kind: "done" }> | undefined;
 }
 
 export class DuckRunner implements Service {
@@ -94,23 +84,25 @@ export class DuckRunner implements Service {
   }
 
   /**
-   * Runs one query over the files given. Throws TraceError: TR-5200 to TR-5213, TR-5001 for a missing file. The output
-   * folder is left empty when it fails.
+   * Runs one query, or those of several outputs, over the files given. Throws TraceError: TR-5200 to TR-5215, TR-5001 for a
+   * missing file. The output folders are left empty when it fails.
    */
   async run(run: DuckRun): Promise<DuckResult> {
     const started = performance.now();
     const limits = { ...this.#limits, ...run.limits };
     checkLimits(limits);
-    const request = await prepare(run);
-    const output = new OutputWatch(request.output, limits.outputBytesMax, run.onProgress);
+    const request = await prepare(run, limits.unpackBytesMax);
+    const folders = request.queries.flatMap(({ output }) => (output.kind === "parquet" ? [output.folder] : []));
+    if (request.badFolder !== undefined) folders.push(request.badFolder);
+    const output = new OutputWatch(folders, limits.outputBytesMax, run.onProgress);
     try {
       const { gathered, peakRssBytes } = await this.#exchange(request, limits, run.signal, {
         gather: (into, reply, bytes) => gather(into, reply, bytes, run),
         watch: () => output.look(),
       });
-      const tooLarge = output.look();
+      const tooLarge = output.lookNow();
       if (tooLarge !== undefined) throw tooLarge;
-      return await this.#result(request, gathered, peakRssBytes, performance.now() - started);
+      return await resultOf(request, gathered, { elapsedMs: Math.round(performance.now() - started), peakRssBytes });
     } catch (error) {
       await output.discard();
       throw error;
@@ -140,7 +132,7 @@ export class DuckRunner implements Service {
         const child = this.#take(limits);
         const kill = () => child.kill(ending.signal.reason);
         ending.signal.addEventListener("abort", kill, { once: true });
-        const gathered: Gathered = { columns: [], rows: [], rowsBytes: 0, tables: [], done: undefined };
+        const gathered = nothingGathered();
         try {
           await child.run({
             request,
@@ -219,23 +211,6 @@ export class DuckRunner implements Service {
     void child.closed.then(() => this.retired.emit(child.pid ?? 0));
   }
 
-  async #result(request: RunRequest, gathered: Gathered, peakRssBytes: number, elapsedMs: number): Promise<DuckResult> {
-    const { done } = gathered;
-    if (done === undefined) throw crashed("without an answer");
-    const base = { rowCount: done.rowCount, elapsedMs: Math.round(elapsedMs), peakRssBytes };
-    if (request.output.kind === "rows") {
-      return { ...base, columns: gathered.columns, rows: gathered.rows, truncated: done.truncated };
-    }
-    const stats: readonly DuckColumnStats[] = done.stats ?? [];
-    const path = request.output.file;
-    // The size is taken from the file system, not from the child's word.
-    const { size } = await stat(path).catch((cause: unknown) => {
-      throw crashed("without the file it promised", cause);
-    });
-    const columns = stats.map(({ name, type }) => ({ name, type }));
-    return { ...base, columns, files: [{ path, bytes: size, rows: done.rowCount, columns: stats }] };
-  }
-
   /** Folders of parents that were killed. Old ones only: a process id may belong to another container's parent. */
   async #sweep(): Promise<void> {
     for (const name of await readdir(this.#workFolder)) {
@@ -267,45 +242,8 @@ function sameProcess(own: DuckLimits, wanted: DuckLimits): boolean {
 }
 
 function frameBytesMax(request: Request): number {
-  if (request.kind === "tables" || request.output.kind !== "rows") return 0;
-  return request.output.bytesMax + frameSlackBytes;
-}
-
-/** Adds a reply up; true at the last. Throws what the child reports, and when it sends more than it was asked for. */
-function gather(into: Gathered, reply: Reply, bytes: number, run: DuckRun): boolean {
-  switch (reply.kind) {
-    case "columns":
-      into.columns = reply.columns;
-      return false;
-    case "rows": {
-      if (run.output?.kind !== "rows") throw crashed("by answering out of form");
-      for (const row of reply.rows) into.rows.push(row);
-      into.rowsBytes += bytes;
-      // Commas and brackets between rows are not counted by the child; two bytes a row and a little cover them.
-      const bytesMax = run.output.bytesMax + 2 * run.output.rowsMax + frameSlackBytes + into.rows.length * 2;
-      if (into.rows.length > run.output.rowsMax || into.rowsBytes > 2 * bytesMax) {
-        throw crashed("by answering with more than it was asked for");
-      }
-      return false;
-    }
-    case "progress":
-      run.onProgress?.(reply.percent === undefined ? {} : { percent: reply.percent });
-      return false;
-    case "done":
-      into.done = reply;
-      return true;
-    case "error":
-      throw fromErrorRecord(reply.error);
-    default:
-      throw crashed("by answering out of form");
-  }
-}
-
-function gatherTables(into: Gathered, reply: Reply): boolean {
-  if (reply.kind === "error") throw fromErrorRecord(reply.error);
-  if (reply.kind !== "tables") throw crashed("by answering out of form");
-  into.tables = reply.tables;
-  return true;
+  const output = request.kind === "run" ? request.queries[0]?.output : undefined;
+  return output?.kind === "rows" ? output.bytesMax + frameSlackBytes : 0;
 }
 
 function pastDeadline(deadlineMs: number): TraceError {

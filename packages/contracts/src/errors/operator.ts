@@ -29,6 +29,8 @@ export const operatorErrors = defineErrors({
   "TR-5211": { title: "Query was stopped", family: "retryable", httpStatus: 503 },
   "TR-5212": { title: "Query process cannot start or write", family: "retryable", httpStatus: 503 },
   "TR-5213": { title: "Query request is invalid", family: "terminal", httpStatus: 400 },
+  "TR-5214": { title: "Rows cannot be partitioned", family: "terminal", httpStatus: 422 },
+  "TR-5215": { title: "Too many bad rows", family: "terminal", httpStatus: 422 },
   "TR-5300": { title: "URL cannot be used", family: "terminal", httpStatus: 400 },
   "TR-5301": { title: "URL scheme not allowed", family: "terminal", httpStatus: 400 },
   "TR-5302": { title: "URL port not allowed", family: "terminal", httpStatus: 400 },

@@ -4,21 +4,22 @@
  * in a file whose first line has several fields, that file is read again by this line's word, to name the wrong row.
  */
 import { basename } from "node:path";
-import { columnsMax } from "../limits.ts";
-import type { DuckColumn, DuckInput } from "../types.ts";
+import { columnsMax, dialectSampleRows } from "../limits.ts";
+import type { DuckColumn, DuckDialect, DuckInput } from "../types.ts";
 import { sampleOption } from "./columns.ts";
 import type { Engine } from "./engine.ts";
 import { Refusal } from "./gate.ts";
 import { declaredAs } from "./json.ts";
-import { globs, identifier, literal, textMap } from "./quote.ts";
+import { globPath, globs, identifier, literal, textMap } from "./quote.ts";
 import { firstLine } from "./text.ts";
 
 const delimiters = [",", ";", "\t", "|"];
 
 /** The field count of a first line, by one delimiter. */
-interface Head {
+export interface Head {
   readonly file: string;
   readonly line: string;
+  readonly number: number;
   readonly delimiter: string;
   readonly fields: number;
 }
@@ -40,30 +41,55 @@ export async function csvQuery(engine: Engine, input: DuckInput): Promise<string
 }
 
 function optionsOf(input: DuckInput, types: readonly DuckColumn[]): string {
-  const options = ["union_by_name = true", "hive_partitioning = false", sampleOption(input.files), ...strict(input)];
-  const { header, delimiter, nullText } = input.csv ?? {};
-  if (header !== undefined) options.push(`header = ${header}`);
-  if (delimiter !== undefined) options.push(`delim = ${literal(delimiter)}`);
-  if (nullText !== undefined) options.push(`nullstr = ${literal(nullText)}`);
+  const options = [
+    "union_by_name = true",
+    "hive_partitioning = false",
+    sampleOption(input.files),
+    ...strict(input),
+    ...declaredOptions(input),
+    "ignore_errors = false",
+  ];
   if (types.length > 0) options.push(`types = ${textMap(types.map(({ name, type }) => [name, type]))}`);
   return options.join(", ");
 }
 
-function strict(input: DuckInput): string[] {
-  const quote = `quote = ${literal(input.csv?.quote ?? '"')}`;
-  return ["skip = 0", "strict_mode = true", "null_padding = false", "ignore_errors = false", quote];
+/** What the caller says of the dialect; the rest is found. */
+export function declaredOptions(input: DuckInput): string[] {
+  const { header, delimiter, nullText } = input.csv ?? {};
+  const escapeText = input.csv?.escape;
+  return [
+    ...(header === undefined ? [] : [`header = ${header}`]),
+    ...(delimiter === undefined ? [] : [`delim = ${literal(delimiter)}`]),
+    ...(escapeText === undefined ? [] : [`escape = ${literal(escapeText)}`]),
+    ...(nullText === undefined ? [] : [`nullstr = ${literal(nullText)}`]),
+  ];
+}
+
+export function strict(input: DuckInput): string[] {
+  const { quote, comment, skip, ragged } = input.csv ?? {};
+  return [
+    "compression = 'none'",
+    `skip = ${skip ?? 0}`,
+    "strict_mode = true",
+    // DuckDB cannot pad on several threads where a quoted field spans lines.
+    ...(ragged === "pad" ? ["null_padding = true", "parallel = false"] : ["null_padding = false"]),
+    `quote = ${literal(quote ?? '"')}`,
+    `comment = ${literal(comment ?? "")}`,
+  ];
 }
 
 /** Throws TR-5206 where a file has more columns than are read: its search for types would take all memory first. */
 export async function headsOf(input: DuckInput): Promise<Head[]> {
   const heads: Head[] = [];
   for (const file of input.files) {
-    const head = headOf(file, await firstLine(file), input);
+    const { skip, comment } = input.csv ?? {};
+    const { text, line } = await firstLine(file, skip ?? 0, comment ?? "");
+    const head = headOf(file, text, line, input);
     if (head.fields > columnsMax) {
       throw new Refusal({
         code: "TR-5206",
         detail: `The file has ${head.fields} columns; at most ${columnsMax} are read.`,
-        where: `${basename(file)}, line 1`,
+        where: `${basename(file)}, line ${line}`,
         fix: "Split the file, or turn columns into rows.",
       });
     }
@@ -72,15 +98,34 @@ export async function headsOf(input: DuckInput): Promise<Head[]> {
   return heads;
 }
 
-function headOf(file: string, line: string, input: DuckInput): Head {
+function headOf(file: string, line: string, number: number, input: DuckInput): Head {
   const quote = input.csv?.quote ?? '"';
   const parts = quote === "" ? [line] : line.split(quote).filter((_, index) => index % 2 === 0);
   const bare = parts.join("");
   const declared = input.csv?.delimiter;
   const counts = (declared === undefined ? delimiters : [declared]).map((delimiter) => {
-    return { file, line, delimiter, fields: delimiter === "" ? 1 : bare.split(delimiter).length };
+    return { file, line, number, delimiter, fields: delimiter === "" ? 1 : bare.split(delimiter).length };
   });
   return counts.reduce((most, other) => (other.fields > most.fields ? other : most));
+}
+
+/** How the file is read, as DuckDB finds it with what is declared. */
+export async function dialectOf(engine: Engine, input: DuckInput, file: string): Promise<DuckDialect | undefined> {
+  const options = [...strict(input), ...declaredOptions(input), `sample_size = ${dialectSampleRows}`];
+  const [found] = await engine.rows(`SELECT "Delimiter" AS delimiter, "Quote" AS quote, "Escape" AS escape,
+      "HasHeader"::VARCHAR AS header FROM sniff_csv(${literal(globPath(file))}, ${options.join(", ")})`);
+  if (found === undefined) return undefined;
+  // DuckDB writes "(empty)" for none.
+  const text = (value: string | null | undefined) => (value === "(empty)" ? "" : (value ?? ""));
+  const { comment, skip } = input.csv ?? {};
+  return {
+    delimiter: text(found.delimiter),
+    quote: text(found.quote),
+    escape: text(found.escape),
+    header: found.header === "true",
+    skip: skip ?? 0,
+    ...(comment === undefined || comment === "" ? {} : { comment }),
+  };
 }
 
 /** Refuses a file whose first line has several fields when they were taken for one column. */
@@ -97,7 +142,7 @@ export async function requireSplit(
   throw new Refusal({
     code: "TR-5206",
     detail: "The fields of the first line cannot be told apart: the rows do not have as many.",
-    where: `${basename(unsplit.file)}, line 1`,
+    where: `${basename(unsplit.file)}, line ${unsplit.number}`,
     fix: "Declare csv.delimiter, and csv.quote where fields are quoted by another character than the double quote.",
   });
 }
@@ -109,8 +154,9 @@ export async function requireRows(engine: Engine, input: DuckInput, heads: reado
     const columns = Array.from({ length: fields }, (_, index) => [`c${index}`, "VARCHAR"] as const);
     const options = [
       "auto_detect = false",
+      "ignore_errors = false",
       ...strict(input),
-      `escape = ${literal(input.csv?.quote ?? '"')}`,
+      `escape = ${literal(input.csv?.escape ?? input.csv?.quote ?? '"')}`,
       `delim = ${literal(delimiter)}`,
       `header = ${input.csv?.header ?? true}`,
       `columns = ${textMap(columns)}`,

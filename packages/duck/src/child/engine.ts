@@ -5,7 +5,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckdb/node-api";
-import { expressionDepthMax, streamBufferBytes } from "../limits.ts";
+import {
+  expressionDepthMax,
+  partitionFlushRows,
+  rowGroupBytes,
+  rowGroupRowsMin,
+  streamBufferBytes,
+} from "../limits.ts";
 import type { ChildSettings } from "../messages.ts";
 import type { DuckColumn } from "../types.ts";
 import { globPath, literals } from "./quote.ts";
@@ -14,11 +20,14 @@ import { globPath, literals } from "./quote.ts";
 export class LockFailed extends Error {}
 
 export class Engine {
+  /** Private to this process, removed with it. */
+  readonly folder: string;
   readonly #connection: DuckDBConnection;
   readonly #spillFolder: string;
 
-  private constructor(connection: DuckDBConnection, spillFolder: string) {
+  private constructor(connection: DuckDBConnection, folder: string, spillFolder: string) {
     this.#connection = connection;
+    this.folder = folder;
     this.#spillFolder = spillFolder;
   }
 
@@ -41,7 +50,7 @@ export class Engine {
       enable_external_file_cache: "false",
       max_expression_depth: String(expressionDepthMax),
     });
-    const engine = new Engine(await instance.connect(), spillFolder);
+    const engine = new Engine(await instance.connect(), settings.folder, spillFolder);
     await engine.rows("SET TimeZone = 'UTC'");
     // DuckDB counts a text as 16 bytes here, whatever its length: its default lets some forty chunks pile up.
     await engine.rows(`SET streaming_buffer_size = '${streamBufferBytes}B'`);
@@ -73,29 +82,39 @@ export class Engine {
     return this.#connection.stream(sql);
   }
 
+  /** Ends the running statement with an error. */
+  interrupt(): void {
+    this.#connection.interrupt();
+  }
+
   /** Percent of the running statement, where DuckDB knows it. */
   percent(): number | undefined {
     const { percentage } = this.#connection.progress;
     return percentage >= 0 ? Math.min(100, percentage) : undefined;
   }
 
+  /** What a thread holds back of partitions before it writes them, by what rows weigh. To be called before the lock. */
+  async boundPartitions(rowBytes: number, columns: number): Promise<void> {
+    const fits = Math.floor(rowGroupBytes / Math.max(rowBytes, columns * 8, 1));
+    const rows = Math.min(partitionFlushRows, Math.max(rowGroupRowsMin, fits));
+    await this.rows(`SET partitioned_write_flush_threshold = ${rows}`);
+  }
+
   /**
-   * The one-way door: from here on exactly `files` can be read and only `folder` (if any) written, and no setting can
-   * be changed. Reads the settings back and throws `LockFailed` when one of them does not say so.
+   * The one-way door: from here on exactly `files` can be read and only `folders` written, and no setting can be changed.
+   * Reads the settings back and throws `LockFailed` when one of them does not say so.
    */
-  async lock(files: readonly string[], folder: string | undefined): Promise<void> {
+  async lock(files: readonly string[], folders: readonly string[]): Promise<void> {
     // A path that needs its wildcards made literal is asked for in that form first, and then as itself.
     const paths = new Set(files.flatMap((file) => [file, globPath(file)]));
     await this.rows(`SET allowed_paths = ${literals([...paths])}`);
-    await this.rows(`SET allowed_directories = ${literals(folder === undefined ? [] : [folder])}`);
+    await this.rows(`SET allowed_directories = ${literals(folders)}`);
     await this.rows("SET enable_external_access = false");
     await this.rows("SET lock_configuration = true");
     const [state] = await this.rows(`SELECT current_setting('enable_external_access')::VARCHAR AS access,
       current_setting('lock_configuration')::VARCHAR AS locked,
       to_json(current_setting('allowed_directories')) AS folders, len(current_setting('allowed_paths')) AS paths`);
-    const expected = [this.#spillFolder, ...(folder === undefined ? [] : [folder])].map((path) =>
-      path.replace(/\/*$/, "/"),
-    );
+    const expected = [this.#spillFolder, ...folders].map((path) => path.replace(/\/*$/, "/"));
     const actual = (JSON.parse(state?.folders ?? "[]") as string[]).map((path) => path.replace(/\/*$/, "/"));
     const foldersHold = actual.every((path) => expected.includes(path));
     const pathsHold = Number(state?.paths) === paths.size;

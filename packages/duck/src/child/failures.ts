@@ -17,7 +17,10 @@ export type Stage = "open" | "run";
 
 export interface Context {
   readonly stage: Stage;
+  /** With the inputs' files as they are read, which is not where they came from when they were unpacked. */
   readonly request: Request;
+  /** The query at work. */
+  readonly sql: string;
   readonly findings?: GateFindings | undefined;
 }
 
@@ -89,7 +92,7 @@ function outOfMemory(text: string): ErrorParts {
 function columnPlace(text: string, context: Context): string | undefined {
   const name = /(?:Referenced column|column named|column) "([^"]+)"/.exec(text)?.[1];
   const offset = name === undefined ? undefined : context.findings?.columnOffsets.get(name.toLowerCase());
-  return placeOf(context.request.sql, offset);
+  return placeOf(context.sql, offset);
 }
 
 function malformed(text: string, context: Context): ErrorParts {

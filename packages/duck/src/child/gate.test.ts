@@ -30,7 +30,8 @@ async function open(): Promise<Engine> {
 async function replies(sql: string, kind: Request["kind"] = "run"): Promise<Reply[]> {
   const sent: Reply[] = [];
   const output = { kind: "rows", rowsMax: 100, bytesMax: 100_000 } as const;
-  const request: Request = kind === "run" ? { kind, inputs: inputs(), sql, output } : { kind, sql };
+  const request: Request =
+    kind === "run" ? { kind, inputs: inputs(), queries: [{ sql, output }], unpackBytesMax: 1 } : { kind, sql };
   await answer(await open(), request, (reply) => Promise.resolve(void sent.push(reply)));
   return sent;
 }
@@ -49,7 +50,7 @@ beforeAll(async () => {
   writeFileSync(canary, "secret\ncanary-7f3a\n");
   locked = await open();
   await locked.rows("CREATE TABLE mine AS SELECT 1 AS a");
-  await locked.lock([join(folder, "orders.csv")], undefined);
+  await locked.lock([join(folder, "orders.csv")], []);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

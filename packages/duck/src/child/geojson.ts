@@ -31,7 +31,7 @@ const pointTypes = ["DOUBLE[]", "BIGINT[]", "UBIGINT[]", "HUGEINT[]"];
 export async function geojsonQuery(engine: Engine, input: DuckInput): Promise<string> {
   const objectBytes = Math.max(16 * 1024 * 1024, largest(input.files) + 1024);
   const read = (options: string) =>
-    `read_json(${globs(input.files)}, format = 'auto', records = true, hive_partitioning = false, ` +
+    `read_json(${globs(input.files)}, compression = 'uncompressed', format = 'auto', records = true, hive_partitioning = false, ` +
     `maximum_object_size = ${objectBytes}, ${options})`;
   const inference = jsonInference(input.files);
 

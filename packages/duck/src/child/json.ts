@@ -23,7 +23,7 @@ export interface Readings {
 
 export async function jsonQuery(engine: Engine, input: DuckInput): Promise<string> {
   const source = (options: string) =>
-    `SELECT * FROM read_json(${globs(input.files)}, format = 'auto', union_by_name = true, hive_partitioning = false, ${options})`;
+    `SELECT * FROM read_json(${globs(input.files)}, compression = 'uncompressed', format = 'auto', union_by_name = true, hive_partitioning = false, ${options})`;
   const inferred = source(jsonInference(input.files));
   const found = await engine.describe(inferred);
   const declared = new Map(

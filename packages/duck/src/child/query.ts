@@ -1,35 +1,51 @@
 /** The order of a run inside the child: gate, views, lock, query. Nothing of the user's runs before the lock. */
 import { progressEveryMs } from "../limits.ts";
-import type { Reply, Request } from "../messages.ts";
+import type { ChildOutput, Reply, Request } from "../messages.ts";
+import type { DuckInput, DuckParams } from "../types.ts";
+import { BadRows } from "./bad-rows.ts";
+import { writeParquet } from "./copy.ts";
 import type { Engine } from "./engine.ts";
 import { type Context, explain } from "./failures.ts";
+import { sendFiles } from "./footer.ts";
 import { type GateFindings, inspect, notOneSelect, Refusal } from "./gate.ts";
 import { createView } from "./inputs.ts";
-import { writeParquet } from "./parquet.ts";
+import { withParams } from "./params.ts";
 import { placeOf } from "./place.ts";
-import { sendRows } from "./rows.ts";
+import { type RowsDone, sendRows } from "./rows.ts";
+import { unpack } from "./unpack.ts";
 import { viewNameOf, viewsOf, withViews } from "./versions.ts";
 
 export type Send = (reply: Reply) => Promise<void>;
 
 /** Answers one request: replies end with `done`, `tables` or `error`. */
 export async function answer(engine: Engine, request: Request, send: Send): Promise<void> {
-  let context: Context = { stage: "run", request };
+  let context: Context = { stage: "run", request, sql: "" };
   try {
-    const views = request.kind === "run" ? viewsOf(request.inputs) : undefined;
-    const { findings, regenerated } = await gate(engine, request.sql, views);
-    if (request.kind === "tables") return await send({ kind: "tables", tables: findings.tables });
-
-    context = { stage: "open", request, findings };
-    for (const [index, input] of request.inputs.entries()) {
-      await createView(engine, { ...input, name: viewNameOf(input, index) });
+    if (request.kind === "tables") {
+      context = { ...context, sql: request.sql };
+      const { findings } = await gate(engine, request.sql, undefined, "any");
+      return await send({ kind: "tables", tables: findings.tables });
     }
-
-    context = { stage: "run", request, findings };
-    const { output } = request;
-    const files = request.inputs.flatMap((input) => input.files);
-    await engine.lock(files, output.kind === "parquet" ? output.folder : undefined);
-    await send(await withProgress(engine, send, () => execute(engine, regenerated, output, send)));
+    const views = viewsOf(request.inputs);
+    const passed: Passed[] = [];
+    for (const { sql } of request.queries) {
+      context = { stage: "run", request, sql };
+      passed.push(await gate(engine, sql, views, request.params ?? {}));
+    }
+    const done = await withProgress(engine, send, async () => {
+      const opened = await openInputs(engine, request, send, (inputs) => {
+        context = { stage: "open", request: { ...request, inputs }, sql: "" };
+      });
+      await lock(engine, request, opened);
+      let last: RowsDone = { rowCount: 0, truncated: false };
+      for (const [index, { sql, output }] of request.queries.entries()) {
+        const { findings, regenerated } = passed[index] as Passed;
+        context = { ...context, stage: "run", sql, findings };
+        last = await execute(engine, regenerated, output, { index, rowBytes: opened.rowBytes, send });
+      }
+      return last;
+    });
+    await send({ kind: "done", ...done, peakRssBytes: process.resourceUsage().maxRSS * 1024 });
   } catch (error) {
     await send({ kind: "error", error: explain(error, context) });
   }
@@ -37,14 +53,61 @@ export async function answer(engine: Engine, request: Request, send: Send): Prom
 
 type RunRequest = Extract<Request, { kind: "run" }>;
 
-async function execute(engine: Engine, sql: string, output: RunRequest["output"], send: Send): Promise<Reply> {
-  const peakRssBytes = () => process.resourceUsage().maxRSS * 1024;
-  if (output.kind === "rows") {
-    const { rowCount, truncated } = await sendRows(engine, sql, output, send);
-    return { kind: "done", rowCount, truncated, peakRssBytes: peakRssBytes() };
+interface OpenedInputs {
+  /** Exactly what the views read. */
+  readonly files: readonly string[];
+  /** About what the largest row weighs, and the most columns of an input. */
+  readonly rowBytes: number;
+  readonly columns: number;
+}
+
+/** Makes the views. `looking` hears of the inputs as they are read, which is not under their own paths where unpacked. */
+async function openInputs(
+  engine: Engine,
+  request: RunRequest,
+  send: Send,
+  looking: (inputs: readonly DuckInput[]) => void,
+): Promise<OpenedInputs> {
+  const budget = { left: request.unpackBytesMax, max: request.unpackBytesMax };
+  const bad = request.badFolder === undefined ? undefined : await BadRows.open(engine);
+  const inputs = [...request.inputs];
+  const files: string[] = [];
+  let rowBytes = 0;
+  let columns = 0;
+  looking(inputs);
+  for (const [index, given] of request.inputs.entries()) {
+    const { input, compression } = await unpack(given, engine.folder, budget);
+    inputs[index] = input;
+    looking(inputs);
+    const view = await createView(engine, { ...input, name: viewNameOf(input, index) }, bad);
+    files.push(...view.files);
+    rowBytes = Math.max(rowBytes, view.rowBytes);
+    columns = Math.max(columns, view.inference.columns.length);
+    const packed = given.files.length === 0 || given.format === "parquet" ? {} : { compression };
+    await send({ kind: "inference", inference: { ...view.inference, input: given.name, ...packed } });
   }
-  const { rowCount, stats } = await writeParquet(engine, sql, output.file);
-  return { kind: "done", rowCount, truncated: false, stats, peakRssBytes: peakRssBytes() };
+  if (bad !== undefined && request.badFolder !== undefined) await bad.write(request.badFolder, send);
+  return { files, rowBytes, columns };
+}
+
+async function lock(engine: Engine, request: RunRequest, opened: OpenedInputs): Promise<void> {
+  const folders = request.queries.flatMap(({ output }) => (output.kind === "parquet" ? [output.folder] : []));
+  if (folders.length > 0) await engine.boundPartitions(opened.rowBytes, opened.columns);
+  await engine.lock(opened.files, folders);
+}
+
+interface Execution {
+  readonly index: number;
+  readonly rowBytes: number;
+  readonly send: Send;
+}
+
+async function execute(engine: Engine, sql: string, output: ChildOutput, run: Execution): Promise<RowsDone> {
+  const { index, rowBytes, send } = run;
+  if (output.kind === "rows") return sendRows(engine, sql, output, send);
+  const written = await writeParquet(engine, sql, output, rowBytes);
+  await sendFiles(engine, output.folder, written, index, send);
+  return { rowCount: 0, truncated: false };
 }
 
 interface Passed {
@@ -53,19 +116,27 @@ interface Passed {
   readonly regenerated: string;
 }
 
-async function gate(engine: Engine, sql: string, views: ReadonlyMap<string, string> | undefined): Promise<Passed> {
+/** `params`: "any" stands for values that are not known yet. */
+async function gate(
+  engine: Engine,
+  sql: string,
+  views: ReadonlyMap<string, string> | undefined,
+  params: DuckParams | "any",
+): Promise<Passed> {
   const [serialized] = await engine.rows("SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree", [sql]);
   let text = serialized?.tree ?? "";
+  const written = parseTree(text);
+  if (written.error === true) throw parseError(sql, written);
+  text = withParams(text, params);
   const tree = parseTree(text);
-  if (tree.error === true) throw parseError(sql, tree);
   const findings = inspect(tree, sql, views && new Set(views.keys()));
   if (views !== undefined && findings.tables.some((table) => table.at !== undefined)) {
     text = withViews(text, views);
     // What runs is what was inspected, so the tree is inspected again as it is now.
     inspect(parseTree(text), sql, new Set(views.values()));
   }
-  const [written] = await engine.rows("SELECT json_deserialize_sql($1::JSON)::VARCHAR AS sql", [text]);
-  return { findings, regenerated: (written?.sql ?? "").replace(/;\s*$/, "") };
+  const [regenerated] = await engine.rows("SELECT json_deserialize_sql($1::JSON)::VARCHAR AS sql", [text]);
+  return { findings, regenerated: (regenerated?.sql ?? "").replace(/;\s*$/, "") };
 }
 
 function parseTree(text: string): Record<string, unknown> {
@@ -104,7 +175,7 @@ function parseError(sql: string, tree: Record<string, unknown>): Refusal {
   });
 }
 
-async function withProgress(engine: Engine, send: Send, work: () => Promise<Reply>): Promise<Reply> {
+async function withProgress<T>(engine: Engine, send: Send, work: () => Promise<T>): Promise<T> {
   const timer = setInterval(() => {
     const percent = engine.percent();
     // A progress message that cannot be sent means the parent is gone, which ends this process by itself.

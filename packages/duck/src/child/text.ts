@@ -1,41 +1,51 @@
 /** What is looked at in a text file before DuckDB sees it: its encoding, its first line, how deep its JSON nests. */
 import { createReadStream } from "node:fs";
 import { basename } from "node:path";
-import { createGunzip, createZstdDecompress } from "node:zlib";
 import { csvHeaderBytesMax, jsonDepthMax } from "../limits.ts";
 import { Refusal } from "./gate.ts";
 
-/** DuckDB unpacks by the name's ending, so this does too. */
-async function* bytesOf(file: string): AsyncGenerator<Buffer> {
-  const unpack = /\.gz$/i.test(file) ? createGunzip() : /\.zst$/i.test(file) ? createZstdDecompress() : undefined;
-  const stream = createReadStream(file, { highWaterMark: 256 * 1024 });
-  if (unpack === undefined) {
-    for await (const chunk of stream) yield chunk as Buffer;
-    return;
-  }
-  stream.on("error", (error) => unpack.destroy(error));
-  try {
-    for await (const chunk of stream.pipe(unpack)) yield chunk as Buffer;
-  } finally {
-    stream.destroy();
-  }
+const chunkBytes = 256 * 1024;
+
+export interface FirstLine {
+  readonly text: string;
+  /** From 1. */
+  readonly line: number;
 }
 
-/** The first line without byte order mark and line end; cut at `csvHeaderBytesMax`. Refuses UTF-16. */
-export async function firstLine(file: string): Promise<string> {
-  const parts: Buffer[] = [];
+/**
+ * The first line after `skip` others and those that begin with `comment`, without byte order mark and line end; cut at
+ * `csvHeaderBytesMax`. Refuses UTF-16.
+ */
+export async function firstLine(file: string, skip: number, comment: string): Promise<FirstLine> {
+  let line = 1;
+  let parts: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of bytesOf(file)) {
-    if (bytes === 0) requireBytes(file, chunk);
-    const end = chunk.findIndex((byte) => byte === 10 || byte === 13);
-    parts.push(end < 0 ? chunk : chunk.subarray(0, end));
-    bytes += chunk.length;
-    if (end >= 0 || bytes > csvHeaderBytesMax) break;
+  let first = true;
+  const text = () => {
+    const whole = Buffer.concat(parts).subarray(0, csvHeaderBytesMax).toString("utf8");
+    return line === 1 ? whole.replace(/^\ufeff/, "") : whole;
+  };
+  const isWanted = () => line > skip && !(comment !== "" && text().startsWith(comment));
+  for await (const data of createReadStream(file, { highWaterMark: chunkBytes })) {
+    let chunk = data as Buffer;
+    if (first) requireBytes(file, chunk);
+    first = false;
+    for (;;) {
+      const end = chunk.findIndex((byte) => byte === 10 || byte === 13);
+      const part = end < 0 ? chunk : chunk.subarray(0, end);
+      if (bytes <= csvHeaderBytesMax) parts.push(part);
+      bytes += part.length;
+      if (end < 0 && bytes <= csvHeaderBytesMax) break;
+      if (isWanted()) return { text: text(), line };
+      if (end < 0) break;
+      // A line end of two bytes is one; where it is cut in two, an empty line more is counted, which only a skip notices.
+      chunk = chunk.subarray(end + (chunk[end] === 13 && chunk[end + 1] === 10 ? 2 : 1));
+      line += 1;
+      parts = [];
+      bytes = 0;
+    }
   }
-  return Buffer.concat(parts)
-    .subarray(0, csvHeaderBytesMax)
-    .toString("utf8")
-    .replace(/^\ufeff/, "");
+  return isWanted() ? { text: text(), line } : { text: "", line };
 }
 
 const quote = 0x22;
@@ -48,7 +58,8 @@ export async function requireShallow(file: string): Promise<void> {
   let inText = false;
   let escaped = false;
   let first = true;
-  for await (const chunk of bytesOf(file)) {
+  for await (const data of createReadStream(file, { highWaterMark: chunkBytes })) {
+    const chunk = data as Buffer;
     if (first) requireBytes(file, chunk);
     first = false;
     for (let at = 0; at < chunk.length; at += 1) {

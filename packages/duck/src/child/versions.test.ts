@@ -44,7 +44,8 @@ async function replies(request: Request): Promise<Reply[]> {
 }
 
 async function rows(sql: string, inputs: readonly DuckInput[]): Promise<unknown> {
-  const sent = await replies({ kind: "run", inputs, sql, output: { kind: "rows", rowsMax: 100, bytesMax: 100_000 } });
+  const output = { kind: "rows", rowsMax: 100, bytesMax: 100_000 } as const;
+  const sent = await replies({ kind: "run", inputs, queries: [{ sql, output }], unpackBytesMax: 1 });
   return sent.find((reply) => reply.kind === "rows")?.rows ?? sent.at(-1);
 }
 

@@ -65,7 +65,7 @@ export function readAt(clause: unknown): DuckAt {
 
 /** A number as it stood in the text: a JavaScript number would lose digits of large ones. */
 const raw = JSON as unknown as { rawJSON(text: string): unknown };
-const keepNumbers = (_: string, value: unknown, context?: { source?: string }): unknown =>
+export const keepNumbers = (_: string, value: unknown, context?: { source?: string }): unknown =>
   typeof value === "number" && context?.source !== undefined ? raw.rawJSON(context.source) : value;
 
 /** The tree's text with each table that has an AT replaced by its view, which goes by the table's name as before. */
