@@ -4,13 +4,12 @@
  *
  * It says nothing of its own about data: it runs the commands a person would type, in this process.
  */
-import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { TraceError } from "@trace/contracts";
 import type { Environment } from "@trace/kit";
 import { diskUsage } from "@trace/localcloud";
 import type { Cli } from "../cli.ts";
+import { checkout, exampleData, exampleFile } from "../examples.ts";
 import { type ExitCode, exitCodes } from "../exit.ts";
 import { createProgram } from "../program.ts";
 import { bytes, duration } from "../terminal/format.ts";
@@ -21,11 +20,6 @@ import { stackOf, type UpOptions, untilStopped } from "./up.ts";
 export interface StartOptions extends UpOptions {
   readonly once?: boolean;
 }
-
-const checkout = join(import.meta.dirname, "..", "..", "..", "..");
-const exampleFile = join(checkout, "examples", "quakes", "quakes.yaml");
-/** Real data that comes with the npm package vega-datasets (BSD-3-Clause): files of USGS, FAA and others. */
-const exampleData = join(checkout, "node_modules", "vega-datasets", "data");
 
 const resultSql = `SELECT region, day, quakes, strongest, mean_depth_km
 FROM quakes_by_region_day ORDER BY quakes DESC, region, day LIMIT 12`;
@@ -49,16 +43,10 @@ class StepFailed extends Error {
 }
 
 export async function startExample(cli: Cli, options: StartOptions, env: Environment): Promise<void> {
-  if (!existsSync(exampleData)) {
-    throw new TraceError("TR-7013", {
-      detail: "the example's data is not installed",
-      where: exampleData,
-      fix: "install the development dependencies: 'npm ci'",
-    });
-  }
+  const data = exampleData();
   const startedAt = performance.now();
   const signal = untilStopped();
-  const withData = { ...options, root: [exampleData, ...(options.root ?? [])] };
+  const withData = { ...options, root: [data, ...(options.root ?? [])] };
   const stack = stackOf(cli, withData, { env, command: "npm start", quiet: true });
   const { bold, dim, cyan } = cli.errColors;
   cli.say(`${bold("Trace")} starts in ${cli.state.dir}`, "");
@@ -90,9 +78,10 @@ export async function startExample(cli: Cli, options: StartOptions, env: Environ
 async function runExample(cli: Cli, stack: Stack, env: Environment): Promise<void> {
   const { bold } = cli.errColors;
   await stack.start();
-  const file = relative(cli.io.cwd, exampleFile) || exampleFile;
+  const example = exampleFile("quakes");
+  const file = relative(cli.io.cwd, example) || example;
   cli.say("", bold(`$ trace deploy ${file}`));
-  await type(cli, env, ["deploy", exampleFile, "--quiet"]);
+  await type(cli, env, ["deploy", example, "--quiet"]);
   cli.say("", bold("$ trace run quakes"));
   await type(cli, env, ["run", "quakes"]);
   cli.say("", bold('$ trace query "SELECT … FROM quakes_by_region_day ORDER BY quakes DESC LIMIT 12"'));

@@ -12,3 +12,4 @@ export { parseDag } from "./parse.ts";
 export type { PartitionInterval, PartitionRange, PartitionSpec } from "./partitions.ts";
 export { partitionBounds, partitionIntervals, partitionKeys } from "./partitions.ts";
 export { nearest } from "./suggest.ts";
+export { columnTypePattern, formatOfPath } from "./text.ts";

@@ -15,4 +15,5 @@ export const cliErrors = defineErrors({
   "TR-7011": { title: "Unexpected failure of the command line", family: "terminal", httpStatus: 500 },
   "TR-7012": { title: "No such error code", family: "terminal", httpStatus: 404 },
   "TR-7013": { title: "Example data is not installed", family: "terminal", httpStatus: 500 },
+  "TR-7014": { title: "Data file cannot be read", family: "terminal", httpStatus: 400 },
 });
