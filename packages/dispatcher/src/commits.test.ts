@@ -5,6 +5,7 @@ import { World } from "./testing/world.ts";
 /** Ingests into ds_in; copies the news of it to ds_log; writes ds_parts by month. */
 const dag = `dag: commits
 jobs:
+  watch: { operator: noop, retries: 5 }
   ingest: { operator: ingest, outputs: [ds_in], source: { file: a.csv }, retries: 5 }
   log:
     operator: sql
@@ -191,6 +192,26 @@ describe("appending", () => {
     });
     expect(right).toMatchObject({ accepted: true });
     expect(await world.db.raw("select name, position from cursors")).toEqual([{ name: "feed", position: "b" }]);
+  });
+});
+
+describe("a cursor of a job that publishes nothing", () => {
+  test("moves with the end of its attempt, and only from where it stood", async () => {
+    const move = (from: string | null, to: string) => ({
+      kind: "success" as const,
+      outputs: [],
+      cursors: [{ name: "feed", from, to }],
+    });
+    const first = await claim("watch");
+    expect(await world.complete(first, move(null, "a"))).toMatchObject({ accepted: true, task_state: "completed" });
+    const second = await claim("watch");
+    expect(await world.complete(second, move(null, "b"))).toMatchObject({
+      accepted: false,
+      error: { code: "TR-4025" },
+    });
+    expect(await world.complete(second, move("a", "b"))).toMatchObject({ accepted: true });
+    expect(await world.complete(second, move("a", "b"))).toMatchObject({ accepted: true });
+    expect(await world.db.raw("select position from cursors")).toEqual([{ position: "b" }]);
   });
 });
 

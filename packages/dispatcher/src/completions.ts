@@ -85,7 +85,7 @@ function callHash(result: AttemptResult): Buffer {
 }
 
 function isPlain(result: AttemptResult): boolean {
-  return result.kind === "success" && result.outputs.length === 0;
+  return result.kind === "success" && result.outputs.length === 0 && (result.cursors?.length ?? 0) === 0;
 }
 
 const nothingPublished: Published = { refs: [], committed: [], again: false, repeated: false, appended: false };

@@ -170,10 +170,10 @@ select st.lease_no, st.generation_id, st.write_until, g.last_field_id, h.schema,
  cross join lateral (select * from staging x where x.lease_no = w.lease_no offset 0) st
   join generations g on g.generation_id = st.generation_id
   left join job_outputs jo on jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id and jo.dataset_id = g.dataset_id
-  left join commits h on h.generation_id = g.generation_id and h.commit_no = g.head_commit
+  left join lateral (select x.schema from commits x where x.generation_id = g.generation_id and x.commit_no = g.head_commit offset 0) h on true
   left join lateral (
     select c.fingerprint, c.source from commits c
-     where c.generation_id = g.generation_id and c.fingerprint is not null
+     where c.generation_id = g.generation_id and c.fingerprint is not null and (jo.partition_by is null or g.strategy = 'replace')
        and c.commit_no = case when jo.partition_by is not null then g.head_commit
                               else (select x.head_commit from partitions x where x.generation_id = g.generation_id and x.partition_key = coalesce(t.output_partition, '')) end
     offset 0) p on true;
