@@ -26,6 +26,8 @@ export interface CliIo {
   readonly stderr: TextSink;
   readonly env: Environment;
   readonly cwd: string;
+  /** What runs this program, word by word. */
+  readonly command: readonly string[];
   readonly clock: Clock;
   /** Resolves after `ms`, or at once when `signal` is aborted. */
   pause(ms: number, signal?: AbortSignal): Promise<void>;
@@ -84,6 +86,7 @@ export function processIo(env: Environment): CliIo {
     stderr: sinkOf(process.stderr),
     env,
     cwd: process.cwd(),
+    command: [process.execPath, ...process.execArgv, process.argv[1] ?? "trace"],
     clock: { nowMs: () => Date.now() },
     pause,
     after: (ms, run) => {

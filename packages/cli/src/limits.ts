@@ -37,6 +37,10 @@ export const answersShownMax = 50;
 /** Jobs named when it is asked whether their tasks are meant. */
 export const jobsNamedMax = 8;
 
+/** Somebody who presses Tab waits for names so long, and gets the newest so many. */
+export const completionMsMax = 800;
+export const completionNamesMax = 100;
+
 /** Pages looked through for a shortened task id, of `pageRowsMax` tasks each. */
 export const shortIdPagesMax = 10;
 /** Fewest characters of a shortened task id. */

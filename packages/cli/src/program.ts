@@ -2,6 +2,7 @@
 import { TraceError } from "@trace/contracts";
 import { Command, CommanderError } from "commander";
 import { Cli } from "./cli.ts";
+import { registerCompletion } from "./commands/completion.ts";
 import { registerDataset } from "./commands/dataset.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerDoctor } from "./commands/doctor.ts";
@@ -10,6 +11,7 @@ import { registerInit } from "./commands/init.ts";
 import { registerOutbox } from "./commands/outbox.ts";
 import { registerQuery } from "./commands/query.ts";
 import { registerRun } from "./commands/run.ts";
+import { registerSchema } from "./commands/schema.ts";
 import { registerTask } from "./commands/task.ts";
 import { type ExitCode, exitCodes } from "./exit.ts";
 import { fail } from "./failure.ts";
@@ -100,6 +102,8 @@ ${exitCodeHelp}`,
   registerQuery(command, cliOf, parts.engine ?? startEngine);
   registerDoctor(command, cliOf);
   registerExplain(command, cliOf);
+  registerSchema(command, cliOf);
+  registerCompletion(command, cliOf, io);
   const run = async (argv: readonly string[]): Promise<ExitCode> => {
     cli = new Cli(io, flagsOf(argv));
     // Now, when every command is there, those of `up` too.

@@ -5,6 +5,8 @@ import { createProgram, type ProgramParts } from "../program.ts";
 
 export interface HarnessOptions {
   readonly cwd: string;
+  /** What runs the program. */
+  readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Both streams are terminals of this width. */
   readonly columns?: number;
@@ -68,10 +70,16 @@ export class Harness {
     const stdout = new Recorder(this.#options);
     const stderr = new Recorder(this.#options);
     this.#stderr = stderr;
+    const code = await createProgram(this.io(stdout, stderr), this.#options.parts).run(argv);
+    return { code, stdout: stdout.text, stderr: stderr.text };
+  }
+
+  /** The world as a command sees it. */
+  io(stdout = new Recorder(this.#options), stderr = new Recorder(this.#options)): CliIo {
     let nowMs = this.#options.nowMs ?? Date.now();
     let pauses = 0;
     const typed = [...(this.#options.typed ?? [])];
-    const io: CliIo = {
+    return {
       stdin: {
         isTTY: this.#options.typed !== undefined,
         readLine: async (signal) => {
@@ -83,6 +91,7 @@ export class Harness {
       stderr,
       env: this.#options.env ?? {},
       cwd: this.#options.cwd,
+      command: this.#options.command ?? ["trace"],
       clock: { nowMs: () => nowMs },
       pause: async (ms) => {
         nowMs += ms;
@@ -100,7 +109,5 @@ export class Harness {
         return () => void this.#interrupts.delete(listener);
       },
     };
-    const code = await createProgram(io, this.#options.parts).run(argv);
-    return { code, stdout: stdout.text, stderr: stderr.text };
   }
 }
