@@ -56,7 +56,7 @@ export const datasetRoutes = defineRoutes({
     params,
     body: revertSchema,
     answer: commitSchema,
-    errors: ["TR-1006", "TR-4020", "TR-4021", "TR-4023"],
+    errors: ["TR-1006", "TR-4014", "TR-4020", "TR-4021", "TR-4023", "TR-4026", "TR-4027"],
   },
   purgeDataset: {
     method: "POST",
@@ -96,7 +96,7 @@ export const datasetRoutes = defineRoutes({
     params,
     body: repairSchema,
     answer: repairAnswerSchema,
-    errors: ["TR-1006", "TR-3010", "TR-3011"],
+    errors: ["TR-1006", "TR-3010", "TR-3011", "TR-3017"],
   },
   createPin: {
     method: "POST",
@@ -105,7 +105,7 @@ export const datasetRoutes = defineRoutes({
     summary: "Keep a commit readable",
     body: createPinSchema,
     answer: pinSchema,
-    errors: ["TR-1006", "TR-4012", "TR-4020", "TR-4021"],
+    errors: ["TR-1006", "TR-4012", "TR-4020", "TR-4021", "TR-4028"],
   },
   listPins: {
     method: "GET",
@@ -140,6 +140,6 @@ export const datasetRoutes = defineRoutes({
       })
       .refine((body) => (body.names === undefined) !== (body.datasets === undefined), "names or datasets, one of them"),
     answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
-    errors: ["TR-1006", "TR-4020", "TR-4021", "TR-4022"],
+    errors: ["TR-1006", "TR-4020", "TR-4021", "TR-4022", "TR-4026"],
   },
 });

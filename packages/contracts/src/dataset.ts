@@ -171,6 +171,8 @@ export const resolvedFileSchema = z.object({
   bytes: z.int(),
   rows: z.int(),
   sha256: sha256Schema,
+  /** The partition it belongs to; missing where the dataset has none. */
+  partition: z.string().optional(),
   /** A presigned GET, when asked for. A secret: never logged. */
   url: z.string().optional(),
 });

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { columnSchema, commitRefSchema, commitSchema, partitionKeySchema } from "./dataset.ts";
 import { batchItemsMax, pageRowsDefault, pageRowsMax, pinHolderCharsMax, reasonCharsMax } from "./limits.ts";
-import { nameSchema, sha256Schema, timeSchema, uuidSchema } from "./names.ts";
+import { leaseNoSchema, nameSchema, sha256Schema, timeSchema, uuidSchema } from "./names.ts";
 
 /** Keys as answers name them: `''` is the one partition of a dataset that has none. */
 const anyPartitionSchema = z.string();
@@ -18,9 +18,9 @@ export type Extent = z.infer<typeof extentSchema>;
 /** A commit beside the one before it. */
 export const historyCommitSchema = commitSchema
   .extend({
-    /** What it added to the dataset's rows and bytes; negative where it took away. */
-    rows_delta: z.int(),
-    bytes_delta: z.int(),
+    /** What it added to the dataset's rows and bytes; negative where it took away, null where the commit before was purged. */
+    rows_delta: z.int().nullable(),
+    bytes_delta: z.int().nullable(),
     /** The job of its task; null of a revert. */
     producer: z.object({ dag: nameSchema, job: nameSchema }).nullable(),
   })
@@ -80,6 +80,8 @@ export const purgeAnswerSchema = commitRefSchema
   .extend({
     before: z.int().positive(),
     commits: z.int().nonnegative(),
+    /** Commits below the bound that stay, because a pin or a running attempt holds them. */
+    kept: z.int().nonnegative().default(0),
     files: z.int().nonnegative(),
     bytes: z.int().nonnegative(),
     dry_run: z.boolean(),
@@ -91,6 +93,7 @@ export type PurgeAnswer = z.infer<typeof purgeAnswerSchema>;
 export const lineageTaskSchema = z.object({
   task_id: uuidSchema,
   attempt: z.int().positive(),
+  lease_no: leaseNoSchema.optional(),
   dag: nameSchema,
   job: nameSchema,
   dag_version: sha256Schema,

@@ -80,8 +80,8 @@ describe("the OpenAPI document", () => {
   });
 
   test("asks a caller for no member that has a default, and tells no client that an answer has no other members", () => {
-    const body = operation("resolveDatasets").requestBody?.content["application/json"].schema;
-    expect(body).toMatchObject({ required: ["names"], properties: { presign: { default: false } } });
+    const body = operation("purgeDataset").requestBody?.content["application/json"].schema;
+    expect(body).toMatchObject({ required: ["before"], properties: { dry_run: { default: false } } });
     expect(JSON.stringify(document)).not.toContain('"additionalProperties":false');
   });
 

@@ -3,7 +3,7 @@
  * another, and what faces users never shares a port with what faces workers.
  */
 import { z } from "zod";
-import { commitSchema, datasetSchema, resolvedDatasetSchema } from "./dataset.ts";
+import { commitSchema, datasetSchema, partitionKeySchema, resolvedDatasetSchema } from "./dataset.ts";
 import { datasetRoutes } from "./dataset-routes.ts";
 import { dagErrors } from "./errors/dag.ts";
 import { errorRecordSchema } from "./errors/index.ts";
@@ -41,6 +41,18 @@ function items<T extends z.ZodType>(item: T) {
 }
 
 const nothing = z.object({});
+
+export const stagingCredentialsSchema = z
+  .object({
+    access_key_id: z.string(),
+    /** A secret, as is the token: never logged. */
+    secret_access_key: z.string(),
+    session_token: z.string(),
+    expires_at: timeSchema,
+  })
+  .meta({ id: "StagingCredentials" });
+export type StagingCredentials = z.infer<typeof stagingCredentialsSchema>;
+
 const pageQuery = {
   limit: z.coerce.number().int().min(1).max(pageRowsMax).default(pageRowsDefault),
   /** `next` of the page before. */
@@ -92,7 +104,7 @@ export const userRoutes = defineRoutes({
     description: "Checks the file, stores it as a version named by the hash of its content, and makes it current.",
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: deployAnswerSchema,
-    errors: [...dagCodes, "TR-4010", "TR-4011"],
+    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
   },
   listDags: {
     method: "GET",
@@ -108,11 +120,15 @@ export const userRoutes = defineRoutes({
     auth: "user",
     summary: "Run a DAG now",
     description:
-      "Creates a task for each job that reads nothing another job of the DAG writes. The others start as what they read is committed.",
+      "Creates a task for each job that reads nothing another job of the DAG writes, or one for each of its partitions. The others start as what they read is committed.",
     params: z.object({ dag: nameSchema }),
-    body: z.object({ jobs: z.array(nameSchema).max(1_000).optional() }),
+    body: z.object({
+      jobs: z.array(nameSchema).max(1_000).optional(),
+      /** Only these partitions of the jobs, which must all have them. */
+      partitions: z.array(partitionKeySchema).min(1).max(batchItemsMax).optional(),
+    }),
     answer: runSchema,
-    errors: ["TR-1006", "TR-3010", "TR-3011"],
+    errors: ["TR-1006", "TR-3010", "TR-3011", "TR-3017", "TR-3018"],
   },
   getRun: {
     method: "GET",
@@ -356,7 +372,18 @@ export const taskRoutes = defineRoutes({
     auth: "task",
     summary: "Name the files of the attempt's pinned inputs",
     answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
-    errors: ["TR-3001"],
+    errors: ["TR-3001", "TR-4021", "TR-4026"],
+  },
+  createCredentials: {
+    method: "POST",
+    path: "/v1/task/credentials",
+    auth: "task",
+    summary: "Give the attempt keys of its own to the object store",
+    description:
+      "They open the attempt's staging prefixes for writing and nothing else, and end 15 minutes after the attempt's deadline at the latest. Asked again, the same are given as long as they are good for a while. Where no token service is configured the call is refused with TR-4029, and the attempt uses its worker's key.",
+    body: nothing,
+    answer: stagingCredentialsSchema,
+    errors: ["TR-3001", "TR-4006", "TR-4008", "TR-4029"],
   },
   reportProgress: {
     method: "POST",

@@ -145,10 +145,10 @@ describe("inputs", () => {
     expect(b?.inputs).toEqual([{ dataset: "ds_a", generation: 1, commit: 1 }]);
     await world.create("diamond", "a");
     await world.succeed(await world.claimOne());
-    const [resolved] = await world.datasets.resolveForLease(b?.lease_no ?? 0);
+    const [resolved] = await world.resolver.resolveForLease(b?.lease_no ?? 0);
     expect(resolved).toMatchObject({ dataset: "ds_a", commit: 1 });
     expect(resolved?.files).toHaveLength(1);
-    expect((await world.datasets.resolve(world.orgId, ["ds_a"], false))[0]?.commit).toBe(2);
+    expect((await world.read("ds_a")).commit).toBe(2);
   });
 
   test("are pinned anew by the next attempt", async () => {

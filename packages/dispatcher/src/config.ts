@@ -23,6 +23,9 @@ export interface DispatcherConfig {
   readonly region: string;
   readonly s3Endpoint: string | undefined;
   readonly sqsEndpoint: string | undefined;
+  readonly stsEndpoint: string | undefined;
+  /** The role whose keys attempts get, narrowed to what each of them writes; undefined: they use their worker's. */
+  readonly stagingRoleArn: string | undefined;
   /** EventBridge bus that is told of tasks and commits; undefined: nobody is. */
   readonly eventBus: string | undefined;
   readonly eventBridgeEndpoint: string | undefined;
@@ -53,6 +56,8 @@ export function dispatcherConfig(env: Environment): DispatcherConfig {
     region: read.text("AWS_REGION", "us-east-1"),
     s3Endpoint: read.optional("AWS_ENDPOINT_URL_S3"),
     sqsEndpoint: read.optional("AWS_ENDPOINT_URL_SQS"),
+    stsEndpoint: read.optional("AWS_ENDPOINT_URL_STS"),
+    stagingRoleArn: read.optional("TRACE_STAGING_ROLE_ARN"),
     eventBus: read.optional("TRACE_EVENT_BUS"),
     eventBridgeEndpoint: read.optional("AWS_ENDPOINT_URL_EVENTBRIDGE"),
     sessionTtlMs: read.integer("TRACE_SESSION_TTL_MS", sessionTtlMs, { min: sessionTtlMsMin, max: 600_000 }),

@@ -24,14 +24,17 @@ import {
   stopAll,
   systemClock,
   systemRandom,
+  TokenService,
   tokenHash,
 } from "@trace/kit";
 import { Actions } from "./actions.ts";
 import { Claims } from "./claims.ts";
 import { Completions } from "./completions.ts";
 import type { DispatcherConfig } from "./config.ts";
+import { Credentials } from "./credentials.ts";
 import { Datasets } from "./datasets.ts";
 import { Deploys } from "./deploys.ts";
+import { Diffs } from "./diff.ts";
 import { Events } from "./events.ts";
 import { FooterReader } from "./footers/reader.ts";
 import { taskAuthentication, taskHandlers } from "./http/task.ts";
@@ -39,10 +42,12 @@ import { type UserCaller, userHandlers } from "./http/user.ts";
 import { workerHandlers } from "./http/worker.ts";
 import { Jobs } from "./jobs.ts";
 import { housekeepingEveryMs, sessionKeptMs, taskKeyKeptMs, taskKeysForgottenMax } from "./limits.ts";
+import { Lineages } from "./lineage.ts";
 import { Listing } from "./listing.ts";
 import { Logs } from "./logs.ts";
 import { LongPolls } from "./longpolls.ts";
 import { createAdmission } from "./loops/admission.ts";
+import { createGarbage } from "./loops/garbage.ts";
 import { addPartitions, createHistory } from "./loops/history.ts";
 import { OutboxLane } from "./loops/outbox.ts";
 import { EventsLane } from "./loops/outbox-events.ts";
@@ -50,7 +55,12 @@ import { FailedRows } from "./loops/outbox-failed.ts";
 import { createReaper } from "./loops/reaper.ts";
 import { Reconciler } from "./loops/reconciler.ts";
 import { createMeters, type Meters } from "./meters.ts";
+import { Partitions } from "./partitions.ts";
+import { Pins } from "./pins.ts";
 import { plannerSettings } from "./planner.ts";
+import { Purges } from "./purge.ts";
+import { Resolver } from "./resolve.ts";
+import { Reverts } from "./revert.ts";
 import { Runs } from "./runs.ts";
 import { Sessions } from "./sessions.ts";
 import {
@@ -244,8 +254,22 @@ export class Dispatcher implements Service {
       outgoing,
       reaper,
     });
-    const loops = [createHistory({ db, log }), createAdmission({ db, log, onReady }), reaper, reconciler, housekeeping];
-    return [outbox, footers, ...this.#eventLane(meters), ...loops, ...listeners];
+    const { datasetsBucket, scratchBucket } = config;
+    const garbage = createGarbage({
+      db,
+      store: this.#store,
+      datasetsBucket,
+      scratchBucket,
+      log,
+      nowMs: () => this.#clock.nowMs(),
+      onDeleted: (kind, { objects, bytes }) => {
+        meters.garbageObjects.inc({ kind }, objects);
+        meters.garbageBytes.inc({ kind }, bytes);
+      },
+      onPaused: (paused) => meters.garbagePaused.set({}, paused ? 1 : 0),
+    });
+    const keeping = [createHistory({ db, log }), createAdmission({ db, log, onReady }), housekeeping, garbage];
+    return [outbox, footers, ...this.#eventLane(meters), ...keeping, reaper, reconciler, ...listeners];
   }
 
   /** The outbox lane to the event bus, if one is configured. The lane ends before its client. */
@@ -279,7 +303,8 @@ export class Dispatcher implements Service {
     const { claims, meters, onReady } = parts;
     const { datasetsBucket, scratchBucket, host, allowedHosts, installation } = config;
     const shared = { host, allowedHosts, log: this.#log, onRequest: meters.onRequest };
-    const datasets = new Datasets({ db, store: this.#store, datasetsBucket, clock: this.#clock });
+    const resolver = new Resolver({ db, store: this.#store, datasetsBucket, clock: this.#clock });
+    const { sts, credentials } = this.#attemptKeys();
     const listing = new Listing(db);
     const tasks = new Tasks(db, {
       onReady,
@@ -306,11 +331,18 @@ export class Dispatcher implements Service {
           onReady,
           onCanceled: (count) => meters.canceled.inc(count),
         }),
-        datasets,
+        datasets: new Datasets(db),
         deploys: new Deploys(db, onReady),
+        diffs: new Diffs(db),
         failed: new FailedRows(db, this.#log),
+        lineages: new Lineages(db),
         listing,
         logs: new Logs({ db, store: this.#store, listing, scratchBucket }),
+        partitions: new Partitions(db, tasks),
+        pins: new Pins(db),
+        purges: new Purges(db),
+        resolver,
+        reverts: new Reverts({ db, outgoing: parts.outgoing, onReady }),
         runs: new Runs(db, tasks),
         system: new SystemStatus(db, about),
         tasks,
@@ -341,7 +373,7 @@ export class Dispatcher implements Service {
       port: config.taskPort,
       routes: dispatcherRoutes.task,
       authenticate: taskAuthentication(db),
-      handlers: taskHandlers(db, claims, datasets),
+      handlers: taskHandlers(db, claims, resolver, credentials),
     });
     const ops = new OpsServer({
       role: "dispatcher",
@@ -366,6 +398,14 @@ export class Dispatcher implements Service {
       start: () => Promise.resolve(),
       stop: () => Promise.resolve(parts.polls.stop()),
     };
-    return [user, worker, task, ops, known, waiting];
+    return [...sts, user, worker, task, ops, known, waiting];
+  }
+
+  /** Keys of attempts' own, where a token service and a role are named; the client ends after the listeners that use it. */
+  #attemptKeys(): { sts: Service[]; credentials: Credentials } {
+    const { credentials: own, datasetsBucket, region, stagingRoleArn: roleArn, stsEndpoint: endpoint } = this.#config;
+    const tokens = roleArn === undefined ? undefined : new TokenService({ endpoint, region, credentials: own });
+    const credentials = new Credentials({ db: this.#db, datasetsBucket, clock: this.#clock, tokens, roleArn });
+    return { sts: tokens === undefined ? [] : [tokens], credentials };
   }
 }

@@ -1,6 +1,6 @@
 /** The dispatcher's metrics, by name. Depths are asked of Postgres at each scrape, counts are kept. */
 import type { Database, Metrics } from "@trace/kit";
-import { outboxLanes, queueStatus } from "./sql/statements.gen.ts";
+import { garbageStatus, outboxLanes, queueStatus } from "./sql/statements.gen.ts";
 
 export type Meters = ReturnType<typeof createMeters>;
 
@@ -33,6 +33,20 @@ export function createMeters(metrics: Metrics, db: Database, orgId: number) {
       failed.set({ lane }, given);
     }
   });
+  const overdue = metrics.gauge("garbage_overdue_seconds", "Since when the longest waiting object could be deleted");
+  metrics.gauge(
+    "garbage_waiting",
+    "Objects and places that wait to be deleted, counted up to 100,000",
+    ["kind"],
+    async (gauge) => {
+      const [status] = await db.query(garbageStatus, {});
+      gauge.set({ kind: "purged" }, status?.files ?? 0);
+      gauge.set({ kind: "staging" }, status?.places ?? 0);
+      overdue.set({}, Math.max(0, (status?.overdue_ms ?? 0) / 1_000));
+    },
+  );
+  const garbagePaused = metrics.gauge("garbage_paused", "1 while the object store cannot be reached to delete garbage");
+  garbagePaused.set({}, 0);
   const lanePaused = metrics.gauge("outbox_paused", "1 while the lane's destination cannot be reached", ["lane"]);
   lanePaused.set({ lane: "sqs" }, 0);
   return {
@@ -44,6 +58,9 @@ export function createMeters(metrics: Metrics, db: Database, orgId: number) {
     claimed: metrics.counter("claimed_total", "Tasks claimed"),
     expired: metrics.counter("leases_expired_total", "Leases ended by the reaper"),
     events: metrics.counter("events_sent_total", "Events that EventBridge took"),
+    garbageBytes: metrics.counter("garbage_deleted_bytes_total", "Bytes of objects deleted as garbage", ["kind"]),
+    garbageObjects: metrics.counter("garbage_deleted_objects_total", "Objects deleted as garbage", ["kind"]),
+    garbagePaused,
     lanePaused,
     refused: metrics.counter("completions_refused_total", "Completions refused, by code", ["code"]),
     waited: metrics.histogram(

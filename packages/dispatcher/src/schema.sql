@@ -438,6 +438,8 @@ create table commit_files (
   sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   columns json not null,
   append_key text,
+  -- Of a file that a revert named again: the commit that published it first. Whoever had read it then has read it.
+  made_commit bigint,
   foreign key (generation_id, added_commit) references commits,
   foreign key (generation_id, removed_commit) references commits,
   check (removed_commit > added_commit)
@@ -448,6 +450,8 @@ create index commit_files_by_commit on commit_files (generation_id, added_commit
 -- What an older commit had of a partition: reverts, diffs and purges look there.
 create index commit_files_gone on commit_files (generation_id, removed_commit) where removed_commit is not null;
 create index commit_files_by_key on commit_files (object_key);
+-- What an older commit had of a partition, one probe for each.
+create index commit_files_gone_of_partition on commit_files (generation_id, partition_key, removed_commit) where removed_commit is not null;
 
 
 -- The slices that an append dataset holds, and those that were taken back. A slice that was reverted stays so until somebody asks
@@ -532,6 +536,7 @@ create table pins (
 );
 
 create index pins_by_generation on pins (generation_id, commit_no);
+create index pins_by_end on pins (expires_at) where expires_at is not null;
 
 -- The commits an attempt reads, pinned when it is claimed: its lineage.
 create table attempt_inputs (
@@ -544,6 +549,9 @@ create table attempt_inputs (
   partition_key text,
   primary key (lease_no, generation_id)
 );
+
+-- Who read a commit: its lineage downwards.
+create index attempt_inputs_by_commit on attempt_inputs (generation_id, commit_no, lease_no);
 
 create table job_inputs (
   dag_version_id bigint not null references dag_versions,
@@ -688,10 +696,9 @@ create view task_details as
          t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(o.started_at, last.started_at) as last_started_at,
          coalesce(o.error, case when o.state is distinct from 'completed' then last.error end) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
-                     from commits c
+                     from (select x.generation_id, x.commit_no from commits x where x.task_id = t.task_id offset 0) c
                      join generations g on g.generation_id = c.generation_id
-                     join datasets ds on ds.dataset_id = g.dataset_id
-                    where c.task_id = t.task_id), '[]'::json) as commits,
+                     join datasets ds on ds.dataset_id = g.dataset_id), '[]'::json) as commits,
          nullif(t.output_partition, '') as partition
     from tasks t
     join jobs j on j.job_id = t.job_id

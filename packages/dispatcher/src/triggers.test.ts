@@ -175,7 +175,7 @@ test("a commit racing the claim and the end of its reader: the reader always end
     await world.sessions.close(session); // what it claimed goes back
     await world.reap();
     await drain();
-    const newest = (await world.datasets.resolve(world.orgId, ["ds_a"], false))[0]?.commit;
+    const newest = (await world.read("ds_a")).commit;
     expect(newest).toBe(round * 2);
     const read = await world.db.raw<{ name: string; commit_no: number }>(
       `select j.name, max(ai.commit_no)::int as commit_no

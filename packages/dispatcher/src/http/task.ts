@@ -3,7 +3,8 @@ import { leaseTokenSchema, type taskRoutes } from "@trace/contracts";
 import type { Authenticate, Database, Handlers } from "@trace/kit";
 import type { Claims } from "../claims.ts";
 import { stale } from "../completions.ts";
-import type { Datasets } from "../datasets.ts";
+import type { Credentials } from "../credentials.ts";
+import type { Resolver } from "../resolve.ts";
 import { storableRecord } from "../rules/text.ts";
 import { decodeToken, leaseNoOf, taskNoOf } from "../rules/token.ts";
 import { type DescribeLeasesRow, describeLeases, findAttempts, saveProgress } from "../sql/statements.gen.ts";
@@ -24,11 +25,13 @@ export function taskAuthentication(db: Database): Authenticate<DescribeLeasesRow
 export function taskHandlers(
   db: Database,
   claims: Claims,
-  datasets: Datasets,
+  resolver: Resolver,
+  credentials: Credentials,
 ): Handlers<typeof taskRoutes, DescribeLeasesRow> {
   return {
     describe: (_, lease) => claims.describe(lease),
-    resolveInputs: async (_, lease) => ({ datasets: await datasets.resolveForLease(lease.lease_no) }),
+    resolveInputs: async (_, lease) => ({ datasets: await resolver.resolveForLease(lease.lease_no) }),
+    createCredentials: (_, lease) => credentials.of(lease),
     reportProgress: async ({ body }, lease) => {
       const progress = JSON.stringify([{ lease_no: lease.lease_no, progress: storableRecord(body) }]);
       await db.query(saveProgress, { session_id: lease.session_id, progress });

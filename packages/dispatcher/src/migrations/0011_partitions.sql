@@ -79,10 +79,9 @@ create or replace view task_details as
          t.created_at, l.claimed_at, o.ended_at, s.worker, l.progress, coalesce(o.started_at, last.started_at) as last_started_at,
          coalesce(o.error, case when o.state is distinct from 'completed' then last.error end) as error,
          coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', c.commit_no) order by ds.name)
-                     from commits c
+                     from (select x.generation_id, x.commit_no from commits x where x.task_id = t.task_id offset 0) c
                      join generations g on g.generation_id = c.generation_id
-                     join datasets ds on ds.dataset_id = g.dataset_id
-                    where c.task_id = t.task_id), '[]'::json) as commits,
+                     join datasets ds on ds.dataset_id = g.dataset_id), '[]'::json) as commits,
          nullif(t.output_partition, '') as partition
     from tasks t
     join jobs j on j.job_id = t.job_id

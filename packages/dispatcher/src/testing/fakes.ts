@@ -6,6 +6,9 @@ import {
   type EntryFault,
   type EventBus,
   eventsBatchMax,
+  type ListedObject,
+  type ListedUpload,
+  type ListOptions,
   type MessageQueue,
   type ObjectHead,
   type ObjectStore,
@@ -14,19 +17,29 @@ import {
 interface Stored {
   readonly body: Uint8Array;
   readonly sha256: string | undefined;
+  readonly modifiedAt: Date;
 }
 
 export class MemoryStore {
   readonly objects = new Map<string, Stored>();
   /** The next calls fail as when the store cannot be reached. */
   away = false;
+  /** Begun in parts, and neither finished nor given up. */
+  readonly uploads: ListedUpload[] = [];
   /** Calls made of head and get. */
   reads = 0;
 
-  put(bucket: string, key: string, body: Uint8Array | string, options: { checksum?: boolean } = {}): string {
+  put(
+    bucket: string,
+    key: string,
+    body: Uint8Array | string,
+    options: { checksum?: boolean; modifiedAt?: Date } = {},
+  ): string {
     const bytes = typeof body === "string" ? Buffer.from(body) : body;
     const sha256 = createHash("sha256").update(bytes).digest("hex");
-    this.objects.set(`${bucket}/${key}`, { body: bytes, sha256: options.checksum === false ? undefined : sha256 });
+    const { modifiedAt = new Date() } = options;
+    const kept = options.checksum === false ? undefined : sha256;
+    this.objects.set(`${bucket}/${key}`, { body: bytes, sha256: kept, modifiedAt });
     return sha256;
   }
 
@@ -45,6 +58,37 @@ export class MemoryStore {
       throw new TraceError("TR-4009", { detail: `${key} is larger than ${bytesMax} bytes` });
     }
     return Promise.resolve(body);
+  }
+
+  list({ bucket, prefix, after = "", max = 1_000 }: ListOptions): Promise<{ objects: ListedObject[]; more: boolean }> {
+    this.#look();
+    const keys = [...this.objects.keys()]
+      .filter((name) => name.startsWith(`${bucket}/${prefix}`))
+      .map((name) => name.slice(bucket.length + 1))
+      .filter((key) => key > after)
+      .sort();
+    const objects = keys.slice(0, max).map((key) => {
+      const { body, modifiedAt } = this.objects.get(`${bucket}/${key}`) as Stored;
+      return { key, bytes: body.length, modifiedAt };
+    });
+    return Promise.resolve({ objects, more: keys.length > max });
+  }
+
+  deleteMany(bucket: string, keys: readonly string[]): Promise<void> {
+    this.#look();
+    for (const key of keys) this.objects.delete(`${bucket}/${key}`);
+    return Promise.resolve();
+  }
+
+  listUploads(_bucket: string, prefix: string): Promise<{ uploads: ListedUpload[]; more: boolean }> {
+    this.#look();
+    return Promise.resolve({ uploads: this.uploads.filter(({ key }) => key.startsWith(prefix)), more: false });
+  }
+
+  abortUpload(_bucket: string, upload: ListedUpload): Promise<void> {
+    this.#look();
+    this.uploads.splice(this.uploads.indexOf(upload), 1);
+    return Promise.resolve();
   }
 
   presignGet(bucket: string, key: string): string {

@@ -8,7 +8,10 @@ import {
   type Completion,
   type CompletionAnswer,
   claimedTasks,
+  type DatasetRequest,
+  type ResolvedDataset,
   type StagedOutput,
+  type StagingPlace,
 } from "@trace/contracts";
 import { Database, type Loop, silentLog, TestRace } from "@trace/kit";
 import { freshDatabase, type TestDatabase } from "../../../../tests/setup/database.ts";
@@ -17,11 +20,18 @@ import { Claims } from "../claims.ts";
 import { Completions } from "../completions.ts";
 import { Datasets } from "../datasets.ts";
 import { Deploys } from "../deploys.ts";
+import { Diffs } from "../diff.ts";
 import { Events } from "../events.ts";
 import { Jobs } from "../jobs.ts";
+import { Lineages } from "../lineage.ts";
 import { Listing } from "../listing.ts";
+import { createGarbage, type GarbageOptions } from "../loops/garbage.ts";
 import { createReaper } from "../loops/reaper.ts";
+import { Pins } from "../pins.ts";
 import { plannerSettings } from "../planner.ts";
+import { Purges } from "../purge.ts";
+import { Resolver } from "../resolve.ts";
+import { Reverts } from "../revert.ts";
 import { Runs } from "../runs.ts";
 import { Sessions } from "../sessions.ts";
 import { Starts } from "../starts.ts";
@@ -30,6 +40,7 @@ import type { WakeupRow } from "../wakeups.ts";
 import { MemoryStore } from "./fakes.ts";
 
 export const datasetsBucket = "trace-datasets";
+export const scratchBucket = "trace-scratch";
 
 /** `noop`: a job of no dataset. */
 export const noopDag = `dag: plain
@@ -71,6 +82,12 @@ export class World {
   readonly deploys: Deploys;
   readonly runs: Runs;
   readonly datasets: Datasets;
+  readonly resolver: Resolver;
+  readonly reverts: Reverts;
+  readonly diffs: Diffs;
+  readonly lineages: Lineages;
+  readonly pins: Pins;
+  readonly purges: Purges;
   readonly orgId: number;
   readonly url: string;
   /** How often something said that the reaper should look at once. */
@@ -132,7 +149,13 @@ export class World {
     this.starts = new Starts(db);
     this.deploys = new Deploys(db, onReady);
     this.runs = new Runs(db, this.tasks);
-    this.datasets = new Datasets({ db, store, datasetsBucket, clock: { nowMs: () => 0 } });
+    this.datasets = new Datasets(db);
+    this.resolver = new Resolver({ db, store, datasetsBucket, clock: { nowMs: () => 0 }, race: this.race });
+    this.reverts = new Reverts({ db, outgoing: this.outgoing, race: this.race, onReady });
+    this.diffs = new Diffs(db);
+    this.lineages = new Lineages(db);
+    this.pins = new Pins(db);
+    this.purges = new Purges(db, this.race);
   }
 
   static async open(options: WorldOptions = {}): Promise<World> {
@@ -156,8 +179,11 @@ export class World {
   /** Forgets all work and all data; what is deployed stays. */
   async clear(): Promise<void> {
     await this.db.raw(`truncate tasks, ready, waiting, job_slots, audit_log, leases, attempts, outcomes, live_outputs, task_keys, outbox, outbox_tries,
-      queue_pulses, sessions, attempt_inputs, invalidations, commit_files, partitions, commits, runs restart identity cascade`);
-    await this.db.raw("update generations set head_commit = 0, head_committed_at = null");
+      queue_pulses, sessions, attempt_inputs, invalidations, invalidation_sweeps, commit_files, partitions, commits, commit_partitions, append_keys, task_slices, task_ranges,
+      cursors, staging, garbage_files, pins, runs restart identity cascade`);
+    await this.db.raw(
+      "update generations set head_commit = 0, head_committed_at = null, last_field_id = 0, reverted_commit = 0",
+    );
     this.store.objects.clear();
     this.store.away = false;
   }
@@ -222,7 +248,7 @@ export class World {
     const key = `${place.prefix}data/0.parquet`;
     const body = `rows of lease ${task.lease_no}`;
     const sha256 = this.store.put(place.bucket, key, body);
-    const manifest = change(manifestOf(task, place.dataset, key, body.length, sha256));
+    const manifest = change(manifestOf(task, place, key, body.length, sha256));
     const text = typeof manifest === "string" ? manifest : JSON.stringify(manifest);
     const manifestKey = `${place.prefix}manifest.json`;
     this.store.put(place.bucket, manifestKey, text);
@@ -250,6 +276,35 @@ export class World {
 
   reap(): Promise<unknown> {
     return this.reaper().pass();
+  }
+
+  /** Looks at once where production waits until clocks and late requests cannot matter. */
+  garbage(parts: Partial<GarbageOptions> = {}): Loop & { pass(): Promise<unknown> } {
+    const loop = createGarbage({
+      db: this.db,
+      store: this.store.asObjectStore(),
+      datasetsBucket,
+      scratchBucket,
+      log: silentLog(),
+      nowMs: () => Date.now(),
+      race: this.race,
+      stagingGraceMs: 0,
+      onDeleted: () => undefined,
+      onPaused: () => undefined,
+      ...parts,
+    });
+    return Object.assign(loop, { pass: () => pass(loop) });
+  }
+
+  collect(parts: Partial<GarbageOptions> = {}): Promise<unknown> {
+    return this.garbage(parts).pass();
+  }
+
+  /** A dataset at its head, as a reader gets it. */
+  async read(dataset: string, at: Omit<DatasetRequest, "dataset"> = {}): Promise<ResolvedDataset> {
+    const [answer] = await this.resolver.resolve(this.orgId, [{ dataset, ...at }], false);
+    if (answer === undefined) throw new Error("no answer");
+    return answer;
   }
 
   /** The clock moves past the end of every session. */
@@ -298,14 +353,14 @@ export async function pass(loop: Loop): Promise<"again" | "idle"> {
   }
 }
 
-function manifestOf(task: ClaimedTask, dataset: string, key: string, bytes: number, sha256: string) {
+function manifestOf(task: ClaimedTask, place: StagingPlace, key: string, bytes: number, sha256: string) {
   const columns = [{ name: "x", type: "BIGINT", min: "1", max: "9" as string | null, null_count: 0 }];
   return {
     format: "trace-manifest-1",
-    dataset,
+    dataset: place.dataset,
     task_id: task.task_id,
     lease_no: task.lease_no,
-    partition: null as string | null,
+    partition: place.partition ?? null,
     schema: [{ name: "x", type: "BIGINT" }],
     rows: 1,
     bytes,

@@ -1,0 +1,133 @@
+/**
+ * Keys of an attempt's own: they write under its staging prefixes and open nothing else, and end when nobody may write there any
+ * more. Until when that is was recorded before the keys are made, so garbage collection can go by the record.
+ */
+import { type StagingCredentials, TraceError } from "@trace/contracts";
+import type { Queryable } from "@trace/kit";
+import {
+  type Clock,
+  folderPolicy,
+  type SessionCredentials,
+  sessionPolicyCharsMax,
+  type TokenService,
+} from "@trace/kit";
+import { stale } from "./completions.ts";
+import { attemptKeysKeptMax, attemptKeysLeftMs, attemptKeysSecondsMax, attemptKeysSecondsMin } from "./limits.ts";
+import { extendStaging } from "./sql/statements.gen.ts";
+
+export interface CredentialsOptions {
+  readonly db: Queryable;
+  readonly datasetsBucket: string;
+  readonly clock: Clock;
+  /** Undefined: none is configured. */
+  readonly tokens: Pick<TokenService, "assumeRole"> | undefined;
+  readonly roleArn: string | undefined;
+}
+
+/** What an attempt does to a staged file, by the names of S3's own table of actions. */
+const actions = ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"] as const;
+
+export interface AttemptLease {
+  readonly token: Buffer;
+  readonly lease_no: number;
+}
+
+export class Credentials {
+  readonly #options: CredentialsOptions;
+  /** By the whole token: a lease number alone opens nothing. Oldest first. */
+  readonly #kept = new Map<string, Promise<SessionCredentials>>();
+
+  constructor(options: CredentialsOptions) {
+    this.#options = options;
+  }
+
+  /** The caller has shown a live lease. Throws TR-3001 when it is over by now, TR-4029 where attempts have no keys of their own. */
+  async of(lease: AttemptLease): Promise<StagingCredentials> {
+    const { tokens, roleArn } = this.#options;
+    if (tokens === undefined || roleArn === undefined) throw notConfigured();
+    const key = lease.token.toString("hex");
+    const kept = this.#kept.get(key);
+    const keys = kept === undefined ? undefined : await this.#stillGood(key, kept);
+    return answerOf(keys ?? (await this.#make(key, lease, tokens, roleArn)));
+  }
+
+  async #stillGood(key: string, kept: Promise<SessionCredentials>): Promise<SessionCredentials | undefined> {
+    const keys = await kept;
+    if (keys.expiresAt.getTime() - this.#options.clock.nowMs() > attemptKeysLeftMs) return keys;
+    if (this.#kept.get(key) === kept) this.#kept.delete(key);
+    return undefined;
+  }
+
+  /** One call at a time for one lease; those that come meanwhile get what it brings. */
+  #make(
+    key: string,
+    lease: AttemptLease,
+    tokens: Pick<TokenService, "assumeRole">,
+    roleArn: string,
+  ): Promise<SessionCredentials> {
+    const begun = this.#kept.get(key);
+    if (begun !== undefined) return begun;
+    const made = this.#assume(lease, tokens, roleArn);
+    this.#kept.set(key, made);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= attemptKeysKeptMax) break;
+      this.#kept.delete(oldest);
+    }
+    // Whoever asked is told; the next one asks anew.
+    made.catch(() => {
+      if (this.#kept.get(key) === made) this.#kept.delete(key);
+    });
+    return made;
+  }
+
+  async #assume(
+    lease: AttemptLease,
+    tokens: Pick<TokenService, "assumeRole">,
+    roleArn: string,
+  ): Promise<SessionCredentials> {
+    const { db, datasetsBucket: bucket } = this.#options;
+    const places = await db.query(extendStaging, { token: lease.token, seconds: attemptKeysSecondsMax });
+    const [first] = places;
+    if (first === undefined) throw stale();
+    const policy = folderPolicy(
+      actions,
+      places.map(({ prefix }) => ({ bucket, prefix })),
+    );
+    if (JSON.stringify(policy).length > sessionPolicyCharsMax) throw tooManyPlaces(places.length);
+    const left = Math.floor(Math.min(...places.map(({ seconds }) => seconds), attemptKeysSecondsMax));
+    return tokens.assumeRole({
+      roleArn,
+      sessionName: `trace-lease-${lease.lease_no}`,
+      policy,
+      // Of a live lease there are 15 minutes and what is left of it; a fraction of a second may be lost on the way.
+      seconds: Math.max(left, attemptKeysSecondsMin),
+    });
+  }
+}
+
+function answerOf(keys: SessionCredentials): StagingCredentials {
+  return {
+    access_key_id: keys.accessKeyId,
+    secret_access_key: keys.secretAccessKey,
+    session_token: keys.sessionToken,
+    expires_at: keys.expiresAt.toISOString(),
+  };
+}
+
+const workersKey = "use the worker's own key, as its environment has it";
+
+function notConfigured(): TraceError {
+  return new TraceError("TR-4029", {
+    detail: "attempts have no keys of their own here",
+    why: "the dispatcher was started without AWS_ENDPOINT_URL_STS and TRACE_STAGING_ROLE_ARN",
+    fix: workersKey,
+  });
+}
+
+function tooManyPlaces(count: number): TraceError {
+  return new TraceError("TR-4029", {
+    detail: `the attempt writes ${count} outputs, more than the policy of one key can name`,
+    why: `STS takes policies of at most ${sessionPolicyCharsMax} characters`,
+    fix: workersKey,
+  });
+}
