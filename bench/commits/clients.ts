@@ -32,7 +32,8 @@ export interface FileWords {
 const environment = traceEnvironment(process.env);
 const { userApi, userToken, workerApi, workerToken, region, credentials } = environment;
 const transport = transportTo(workerApi, workerToken);
-const worker = createClient(workerRoutes, transport.send);
+/** Beats do not queue behind requests that take long. */
+const worker = createClient(workerRoutes, transportTo(workerApi, workerToken).send);
 const complete = caller(transport, workerRoutes.complete);
 const resolve = caller(transportTo(userApi, userToken), userRoutes.resolveDatasets);
 const store = new ObjectStore({ endpoint: process.env.AWS_ENDPOINT_URL_S3, region, credentials });
@@ -59,16 +60,24 @@ async function stage(tasks: number, words: FileWords): Promise<number> {
   const bytes = readFileSync(words.path);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   staged = [];
-  while (staged.length < tasks) {
-    const max = Math.min(claimBatch, tasks - staged.length);
+  const byDataset = new Map<string, Publishable[]>();
+  let count = 0;
+  while (count < tasks) {
+    const max = Math.min(claimBatch, tasks - count);
     const body = { session_id: sessionId, queue: benchQueue, task_ids: [], max };
     const answer = await worker.claim({ body });
-    if (answer.tasks.length === 0) throw new Error(`of ${tasks} tasks ${staged.length} were there to be claimed`);
+    if (answer.tasks.length === 0) throw new Error(`of ${tasks} tasks ${count} were there to be claimed`);
     for (const task of answer.tasks) held.add(task.lease_no);
     await inLanes(uploadsInFlight, [...answer.tasks], async (task) => {
-      staged.push(await stageOne(task, words, bytes, sha256));
+      const one = await stageOne(task, words, bytes, sha256);
+      const name = one.result.outputs[0]?.dataset ?? "";
+      byDataset.set(name, [...(byDataset.get(name) ?? []), one]);
     });
+    count += answer.tasks.length;
   }
+  // One of each dataset after the other: as they were created, all of one dataset would come first.
+  const queues = [...byDataset.values()];
+  for (let at = 0; staged.length < tasks; at += 1) staged.push(...queues.flatMap((queue) => queue.slice(at, at + 1)));
   return bytes.length;
 }
 

@@ -6,9 +6,9 @@ const keysOf = (count: number) => Array.from({ length: count }, (_, at) => `p${S
 export function dagOf(jobs: number, tasks: number): string {
   const keys = keysOf(Math.ceil(tasks / jobs)).join(", ");
   const job = (name: string) => `  write_${name}:
-    operator: sql
+    operator: ingest
     partitions: { keys: [${keys}] }
-    sql: SELECT 1 AS x
+    source: { file: nobody-reads-it.parquet, format: parquet }
     outputs: [${name}]
 `;
   const names = Array.from({ length: jobs }, (_, at) => `d${String(at).padStart(2, "0")}`);
