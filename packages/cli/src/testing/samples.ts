@@ -282,3 +282,14 @@ export function samplePin(changes: Partial<Pin> = {}): Pin {
     ...changes,
   };
 }
+
+export function sampleSystem(): RouteAnswer<(typeof userRoutes)["getSystem"]> {
+  return {
+    version: "0.1.0",
+    schema_version: 5,
+    installation: "abc",
+    queues: [{ queue: "default", ready: 2, leased: 1, oldest_ready_ms: 10 }],
+    workers: [{ worker: "worker-1", host: "here", leases: 0, started_at: "2026-11-23T08:00:00.000Z" }],
+    outbox: { pending: 0, oldest_ms: null, failed: 0 },
+  };
+}
