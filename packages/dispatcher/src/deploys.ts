@@ -26,7 +26,7 @@ import {
   type FindDatasetsRow,
   findDagVersion,
   findDatasets,
-  inputsOfUnbuilt,
+  inputsUnread,
   listDags,
   lockDag,
   lockDeploys,
@@ -63,6 +63,17 @@ function fromDiagnostic(diagnostic: Diagnostic): TraceError {
   });
 }
 
+/** A file as what it defines. Throws the first error; the others travel beside it, so that all can be mended at once. */
+export function parsedFile(source: string, fileName: string): { dag: DagDefinition; contentHash: string } {
+  const parsed = parseDag(source, fileName);
+  if (parsed.ok) return parsed;
+  const errors = parsed.diagnostics.filter((diagnostic) => diagnostic.severity === "error").map(fromDiagnostic);
+  const first = errors[0] ?? new TraceError("TR-1000", { detail: "the file was refused without a reason" });
+  throw Object.assign(new TraceError(first.code, { detail: first.message, where: first.where, fix: first.fix }), {
+    errors,
+  });
+}
+
 export class Deploys {
   readonly #db: Database;
   readonly #onReady: (wakeups: readonly WakeupRow[]) => void;
@@ -73,16 +84,7 @@ export class Deploys {
   }
 
   async deploy(orgId: number, fileName: string, source: string): Promise<Deployed> {
-    const parsed = parseDag(source, fileName);
-    if (!parsed.ok) {
-      const errors = parsed.diagnostics.filter((diagnostic) => diagnostic.severity === "error").map(fromDiagnostic);
-      const first = errors[0] ?? new TraceError("TR-1000", { detail: "the file was refused without a reason" });
-      // The call ends with the first error; the others travel beside it, so that all can be mended at once.
-      throw Object.assign(new TraceError(first.code, { detail: first.message, where: first.where, fix: first.fix }), {
-        errors,
-      });
-    }
-    const { dag, contentHash } = parsed;
+    const { dag, contentHash } = parsedFile(source, fileName);
     const { wakeups, ...deployed } = await this.#db.transaction((tx) =>
       store(tx, orgId, fileName, source, dag, contentHash),
     );
@@ -106,7 +108,8 @@ export class Deploys {
   }
 }
 
-async function store(
+/** All of a deploy but what must not happen before it is committed. A plan does it and takes it back. */
+export async function store(
   tx: Queryable,
   orgId: number,
   fileName: string,
@@ -137,7 +140,7 @@ async function store(
   await tx.query(setCurrentVersion, { dag_id: dagId, dag_version_id: version.dag_version_id });
   const switched = await wantGenerations(tx, dagId, version.dag_version_id);
   const locked = new Set([...readers.map((row) => row.job_id), ...jobIds.values()]);
-  const wakeups = await startWaiting(tx, dagId, locked, switched);
+  const wakeups = await startWaiting(tx, dagId, held.current_version_id, locked, switched);
   return {
     ...answer,
     number: version.number,
@@ -186,11 +189,12 @@ async function addVersion(
 
 /**
  * What a job waited for may be no ancestor of its any more: nothing that ends later would look at the job again. And what is to
- * be built anew, from inputs that have commits already, is told of them by nothing but the deploy.
+ * be built anew, or is to read other generations than before, is told by nothing but the deploy of the commits that these have.
  */
 async function startWaiting(
   tx: Queryable,
   dagId: number,
+  before: number | null,
   jobs: ReadonlySet<number>,
   switched: readonly SwitchDatasetsRow[],
 ): Promise<WakeupRow[]> {
@@ -198,7 +202,7 @@ async function startWaiting(
   await tx.query(lockJobs, { job_ids: ids });
   await tx.query(unparkInvalidations, { job_ids: ids });
   await tellElsewhere(tx, ids, switched, null);
-  const inputs = await tx.query(inputsOfUnbuilt, { dag_id: dagId });
+  const inputs = await tx.query(inputsUnread, { dag_id: dagId, before_version_id: before });
   if (inputs.length > 0) {
     const told = inputs.map(({ generation_id, head_commit }) => ({
       generation_id,

@@ -6,7 +6,7 @@
 /** One input as an attempt read it. */
 export interface ReadInput {
   readonly dataset_id: number;
-  /** Number of the generation; a later one is newer whatever its commits. */
+  /** Number of the generation; a later one is newer whatever its commits, and that which the job reads now is the latest. */
   readonly generation: number;
   readonly commit: number;
 }

@@ -20,12 +20,20 @@ select coalesce(json_agg(json_build_object('generation_id', generation_id, 'numb
 -- What each output is by now, and what the attempt knew of it: whether its commit is news is decided by rules/supersede.ts. A
 -- statement of its own, because it must begin after the generations are locked. `outputs`: generation_id, keys (of the
 -- partitions that the attempt writes), whole (it writes all there are), fingerprint. `lasts` are the inputs that the partitions
--- were made from, one entry for each attempt that made some of them; `ours` are the attempt's own.
+-- were made from, one entry for each attempt that made some of them; `ours` are the attempt's own. The generation that the deployed
+-- version of the job reads counts as the latest one: after a deploy of an earlier version it is not the one with the highest number.
 with wanted as (
   select o.generation_id, o.keys, o.whole, o.fingerprint
     from json_to_recordset($3::json) as o (generation_id bigint, keys text[], whole boolean, fingerprint text)
 ), slice as (
   select append_key, head_commit from task_slices where task_id = $2
+), reads as materialized (
+  select coalesce(ji.generation_id, ds.current_generation_id) as generation_id
+    from (select x.job_id from tasks x where x.task_id = $2 offset 0) t
+    join jobs j on j.job_id = t.job_id
+    join dags d on d.dag_id = j.dag_id
+    join job_inputs ji on ji.dag_version_id = d.current_version_id and ji.job_id = j.job_id
+    join datasets ds on ds.dataset_id = ji.dataset_id
 ), touched as materialized (
   select w.generation_id, p.lease_no, p.reverted_commit
     from wanted w
@@ -45,9 +53,9 @@ select w.generation_id, c.schema, st.head_commit as claimed_head,
               where hc.generation_id = w.generation_id and hc.fingerprint = w.fingerprint
                 and hc.commit_no = coalesce((select p.head_commit from partitions p where not w.whole and p.generation_id = w.generation_id and p.partition_key = w.keys[1]),
                                             case when w.whole then g.head_commit end)) end as same_fingerprint,
-       coalesce((select json_agg(json_build_object('dataset_id', ig.dataset_id, 'generation', ig.number, 'commit', ai.commit_no, 'from', ai.from_commit))
+       coalesce((select json_agg(json_build_object('dataset_id', ig.dataset_id, 'generation', case when ig.generation_id in (select r.generation_id from reads r) then 2147483647 else ig.number end, 'commit', ai.commit_no, 'from', ai.from_commit))
                    from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id where ai.lease_no = $1), '[]'::json) as ours,
-       coalesce((select json_agg(coalesce((select json_agg(json_build_object('dataset_id', ig.dataset_id, 'generation', ig.number, 'commit', ai.commit_no))
+       coalesce((select json_agg(coalesce((select json_agg(json_build_object('dataset_id', ig.dataset_id, 'generation', case when ig.generation_id in (select r.generation_id from reads r) then 2147483647 else ig.number end, 'commit', ai.commit_no))
                                              from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id where ai.lease_no = l.lease_no), '[]'::json))
                    from (select distinct t.lease_no from touched t where t.generation_id = w.generation_id and t.lease_no is not null and g.strategy = 'replace'
                          union select a.lease_no from append_keys a

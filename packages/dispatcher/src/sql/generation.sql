@@ -85,19 +85,24 @@ with done as materialized (
 )
 select g.generation_id, g.head_commit from moved m join generations g on g.generation_id = m.generation_id;
 
--- name: inputsOfUnbuilt
--- params: dag_id
--- The inputs, with their commits, of jobs that write a generation that is to be switched to and has no commit: nothing but a deploy
--- tells these that there is something to read.
+-- name: inputsUnread
+-- params: dag_id, before_version_id?
+-- Inputs that have commits and that nothing but a deploy tells jobs of: those of jobs that write a generation which is to be switched
+-- to and has no commit, and those of which the version before read another generation.
 select distinct ji.job_id, g.generation_id, g.head_commit
-  from generation_switches s
-  join generations n on n.generation_id = s.generation_id
-  join dags d on d.dag_id = s.dag_id
-  join job_outputs jo on jo.dag_version_id = d.current_version_id and jo.dataset_id = s.dataset_id
-  join job_inputs ji on ji.dag_version_id = jo.dag_version_id and ji.job_id = jo.job_id
+  from dags d
+  join job_inputs ji on ji.dag_version_id = d.current_version_id
   join datasets ds on ds.dataset_id = ji.dataset_id
   join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)
- where s.dag_id = $1 and n.head_commit = 0 and g.head_commit > 0;
+ where d.dag_id = $1 and g.head_commit > 0
+   and (exists (select 1
+                  from job_outputs jo
+                  join generation_switches s on s.dag_id = d.dag_id and s.dataset_id = jo.dataset_id
+                  join generations n on n.generation_id = s.generation_id
+                 where jo.dag_version_id = ji.dag_version_id and jo.job_id = ji.job_id and n.head_commit = 0)
+        or exists (select 1 from job_inputs b
+                    where b.dag_version_id = $2 and b.job_id = ji.job_id and b.dataset_id = ji.dataset_id
+                      and coalesce(b.generation_id, ds.current_generation_id) <> g.generation_id));
 
 -- name: partitioningOf
 -- params: org_id, names

@@ -923,18 +923,19 @@ export const switchDatasets: Statement<SwitchDatasetsParams, SwitchDatasetsRow> 
   text: "with done as materialized (\n  select d.dag_id from unnest($1::bigint[]) as d (dag_id)\n   where not exists (select 1 from generation_switches s join generations g on g.generation_id = s.generation_id where s.dag_id = d.dag_id and g.head_commit = 0)\n), held as materialized (\n  select ds.dataset_id from datasets ds\n   where ds.dataset_id in (select s.dataset_id from generation_switches s where s.dag_id in (select dag_id from done))\n   order by ds.dataset_id for no key update\n), moved as (\n  update datasets ds set current_generation_id = s.generation_id\n    from generation_switches s\n   where s.dag_id in (select dag_id from done) and s.dataset_id = ds.dataset_id and ds.dataset_id in (select dataset_id from held)\n  returning s.generation_id\n), over as (\n  delete from generation_switches where dag_id in (select dag_id from done)\n)\nselect g.generation_id, g.head_commit from moved m join generations g on g.generation_id = m.generation_id",
 };
 
-export interface InputsOfUnbuiltParams {
+export interface InputsUnreadParams {
   readonly dag_id: number;
+  readonly before_version_id: number | null;
 }
-export interface InputsOfUnbuiltRow {
+export interface InputsUnreadRow {
   readonly job_id: number;
   readonly generation_id: number;
   readonly head_commit: number;
 }
-export const inputsOfUnbuilt: Statement<InputsOfUnbuiltParams, InputsOfUnbuiltRow> = {
-  name: "inputsOfUnbuilt",
-  params: ["dag_id"],
-  text: "select distinct ji.job_id, g.generation_id, g.head_commit\n  from generation_switches s\n  join generations n on n.generation_id = s.generation_id\n  join dags d on d.dag_id = s.dag_id\n  join job_outputs jo on jo.dag_version_id = d.current_version_id and jo.dataset_id = s.dataset_id\n  join job_inputs ji on ji.dag_version_id = jo.dag_version_id and ji.job_id = jo.job_id\n  join datasets ds on ds.dataset_id = ji.dataset_id\n  join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)\n where s.dag_id = $1 and n.head_commit = 0 and g.head_commit > 0",
+export const inputsUnread: Statement<InputsUnreadParams, InputsUnreadRow> = {
+  name: "inputsUnread",
+  params: ["dag_id", "before_version_id"],
+  text: "select distinct ji.job_id, g.generation_id, g.head_commit\n  from dags d\n  join job_inputs ji on ji.dag_version_id = d.current_version_id\n  join datasets ds on ds.dataset_id = ji.dataset_id\n  join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)\n where d.dag_id = $1 and g.head_commit > 0\n   and (exists (select 1\n                  from job_outputs jo\n                  join generation_switches s on s.dag_id = d.dag_id and s.dataset_id = jo.dataset_id\n                  join generations n on n.generation_id = s.generation_id\n                 where jo.dag_version_id = ji.dag_version_id and jo.job_id = ji.job_id and n.head_commit = 0)\n        or exists (select 1 from job_inputs b\n                    where b.dag_version_id = $2 and b.job_id = ji.job_id and b.dataset_id = ji.dataset_id\n                      and coalesce(b.generation_id, ds.current_generation_id) <> g.generation_id))",
 };
 
 export interface PartitioningOfParams {
@@ -1565,6 +1566,94 @@ export const dropExpiredPins: Statement<DropExpiredPinsParams, DropExpiredPinsRo
   name: "dropExpiredPins",
   params: ["limit"],
   text: "with gone as (\n  delete from pins where pin_id = any (array(\n    select x.pin_id from pins x where x.expires_at <= clock_timestamp() order by x.expires_at limit $1 for update skip locked))\n  returning pin_id\n)\nselect count(*)::int as pins from gone",
+};
+
+export interface WritersOfDatasetsParams {
+  readonly org_id: number;
+  readonly names: readonly string[];
+}
+export interface WritersOfDatasetsRow {
+  readonly name: string;
+  readonly producer_dag: string | null;
+  readonly producer_job: string | null;
+  readonly generation: number;
+  readonly definition: unknown;
+  readonly generation_id: number;
+}
+export const writersOfDatasets: Statement<WritersOfDatasetsParams, WritersOfDatasetsRow> = {
+  name: "writersOfDatasets",
+  params: ["org_id", "names"],
+  text: "select d.name, p.name as producer_dag, j.name as producer_job, g.number as generation, g.definition, g.generation_id\n  from datasets d\n  join generations g on g.generation_id = d.current_generation_id\n  left join jobs j on j.job_id = d.producer_job_id\n  left join dags p on p.dag_id = j.dag_id\n where d.org_id = $1 and d.name = any ($2::text[])\n order by d.name",
+};
+
+export interface GenerationsWrittenParams {
+  readonly dag_id: number;
+}
+export interface GenerationsWrittenRow {
+  readonly name: string;
+  readonly number: number;
+  readonly definition: unknown;
+  readonly current: boolean | null;
+}
+export const generationsWritten: Statement<GenerationsWrittenParams, GenerationsWrittenRow> = {
+  name: "generationsWritten",
+  params: ["dag_id"],
+  text: "select ds.name, g.number, g.definition, g.generation_id = ds.current_generation_id as current\n  from dags d\n  join job_outputs jo on jo.dag_version_id = d.current_version_id\n  join datasets ds on ds.dataset_id = jo.dataset_id\n  join generations g on g.generation_id = coalesce(jo.generation_id, ds.current_generation_id)\n where d.dag_id = $1",
+};
+
+export interface ReadersElsewhereParams {
+  readonly org_id: number;
+  readonly dag: string;
+  readonly names: readonly string[];
+}
+export interface ReadersElsewhereRow {
+  readonly name: string;
+  readonly dag: string;
+  readonly job: string;
+}
+export const readersElsewhere: Statement<ReadersElsewhereParams, ReadersElsewhereRow> = {
+  name: "readersElsewhere",
+  params: ["org_id", "dag", "names"],
+  text: "select ds.name, d.name as dag, j.name as job\n  from datasets ds\n  join job_inputs ji on ji.dataset_id = ds.dataset_id\n  join dags d on d.current_version_id = ji.dag_version_id\n  join jobs j on j.job_id = ji.job_id\n where ds.org_id = $1 and ds.name = any ($3::text[]) and d.name <> $2\n order by ds.name, d.name, j.name\n limit 1000",
+};
+
+export interface LiveTasksOfDagParams {
+  readonly org_id: number;
+  readonly dag: string;
+}
+export interface LiveTasksOfDagRow {
+  readonly name: string;
+  readonly tasks: number | null;
+}
+export const liveTasksOfDag: Statement<LiveTasksOfDagParams, LiveTasksOfDagRow> = {
+  name: "liveTasksOfDag",
+  params: ["org_id", "dag"],
+  text: "select j.name, lo.tasks\n  from dags d\n  join jobs j on j.dag_id = d.dag_id\n cross join lateral (select count(*)::int as tasks from live_outputs x where x.job_id = j.job_id offset 0) lo\n where d.org_id = $1 and d.name = $2",
+};
+
+export type NewestTaskIdParams = Readonly<Record<never, never>>;
+export interface NewestTaskIdRow {
+  readonly task_id: number;
+}
+export const newestTaskId: Statement<NewestTaskIdParams, NewestTaskIdRow> = {
+  name: "newestTaskId",
+  params: [],
+  text: "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('tasks', 'task_id')), 0)::bigint as task_id",
+};
+
+export interface TasksMadeHereParams {
+  readonly after_task_id: number;
+}
+export interface TasksMadeHereRow {
+  readonly dag: string;
+  readonly job: string;
+  readonly tasks: number | null;
+  readonly partitions: readonly string[];
+}
+export const tasksMadeHere: Statement<TasksMadeHereParams, TasksMadeHereRow> = {
+  name: "tasksMadeHere",
+  params: ["after_task_id"],
+  text: "select d.name as dag, j.name as job, count(*)::int as tasks,\n       (array_agg(coalesce(t.output_partition, '') order by t.output_partition))[1:5] as partitions\n  from tasks t\n  join jobs j on j.job_id = t.job_id\n  join dags d on d.dag_id = j.dag_id\n where t.task_id > $1 and t.xmin = pg_current_xact_id()::xid\n group by d.name, j.name\n order by d.name, j.name",
 };
 
 export interface SetLockTimeoutParams {
