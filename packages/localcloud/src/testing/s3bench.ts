@@ -96,6 +96,11 @@ export function foreignSigner(credential: Keys, region: string, service: "s3" | 
   });
 }
 
+/** Our endpoint, or another server on this machine. */
+export interface Listening {
+  readonly port: number;
+}
+
 export interface RawCall {
   readonly method: string;
   /** As it goes over the wire, percent-encoded, without query. */
@@ -122,7 +127,7 @@ export interface Signed {
 
 /** Signs with the vendor's signer. `presign`: seconds; the signature goes into the query. */
 export async function signCall(
-  endpoint: S3Endpoint,
+  endpoint: Listening,
   call: RawCall,
   options: {
     credential?: Keys;
@@ -209,7 +214,7 @@ export function sendRaw(port: number, call: Signed): Promise<RawAnswer> {
 
 /** Signs and sends. */
 export async function send(
-  endpoint: S3Endpoint,
+  endpoint: Listening,
   call: RawCall,
   options?: Parameters<typeof signCall>[2],
 ): Promise<RawAnswer> {

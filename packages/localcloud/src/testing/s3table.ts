@@ -169,6 +169,7 @@ const reads: Row[] = [
       call: get({}, { partNumber }),
       status: 400,
       code: "InvalidArgument",
+      differs: "reads the whole whatever the part",
     }),
   ),
   { name: "the whole", call: get({}), status: 200, body: digits, etag: etagOf(digits) },

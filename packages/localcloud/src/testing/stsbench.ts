@@ -1,8 +1,7 @@
 /** What the tests of sessions share: an endpoint with a role, and calls of STS signed by the vendor's signer. */
 import type { S3Credential } from "../s3/access.ts";
-import type { S3Endpoint } from "../s3/endpoint.ts";
 import { roleArn, type S3Role } from "../sts/callers.ts";
-import { type Keys, owner, type RawAnswer, sendRaw, signCall } from "./s3bench.ts";
+import { type Keys, type Listening, owner, type RawAnswer, sendRaw, signCall } from "./s3bench.ts";
 
 export const secret = "the-secret-that-sessions-of-the-tests-are-signed-with";
 
@@ -31,7 +30,7 @@ export interface StsOptions {
 
 /** Sends a form as it is: `undefined` leaves a parameter out. */
 export async function askSts(
-  endpoint: S3Endpoint,
+  endpoint: Listening,
   form: Record<string, string | number | undefined>,
   options: StsOptions = {},
 ): Promise<RawAnswer> {
@@ -75,7 +74,7 @@ export function policyOf(...statements: readonly Record<string, unknown>[]): Pol
 
 /** Keys of a session with this policy. */
 export async function sessionOf(
-  endpoint: S3Endpoint,
+  endpoint: Listening,
   policy: Policy | string,
   options: StsOptions & { readonly seconds?: number } = {},
 ): Promise<SessionKeys> {
