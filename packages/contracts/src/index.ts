@@ -7,6 +7,7 @@ export * from "./limits.ts";
 export * from "./names.ts";
 export { openApiDocument } from "./openapi.ts";
 export * from "./outbox.ts";
+export * from "./plan.ts";
 export * from "./route.ts";
 export * from "./routes.ts";
 export * from "./run.ts";

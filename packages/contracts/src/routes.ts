@@ -10,6 +10,7 @@ import { errorRecordSchema } from "./errors/index.ts";
 import { batchItemsMax, dagSourceBytesMax, failedOutboxMax, pageRowsDefault, pageRowsMax } from "./limits.ts";
 import { leaseNoSchema, leaseTokenSchema, nameSchema, timeSchema, uuidSchema } from "./names.ts";
 import { failedOutboxAnswerSchema, outboxIdsSchema, requeueOutboxAnswerSchema } from "./outbox.ts";
+import { dagPlanSchema } from "./plan.ts";
 import { defineRoutes } from "./route.ts";
 import { dagSchema, deployAnswerSchema, runSchema } from "./run.ts";
 import {
@@ -104,6 +105,17 @@ export const userRoutes = defineRoutes({
     description: "Checks the file, stores it as a version named by the hash of its content, and makes it current.",
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: deployAnswerSchema,
+    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
+  },
+  planDag: {
+    method: "POST",
+    path: "/v1/dags/plan",
+    auth: "user",
+    summary: "Tell what deploying a DAG file would do",
+    description:
+      "Does all of a deploy in a transaction and takes it back: jobs and datasets that change, generations that would be made, and the tasks that would start. Nothing is written. A file that a deploy would refuse is refused with the same errors.",
+    body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
+    answer: dagPlanSchema,
     errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
   },
   listDags: {

@@ -57,6 +57,7 @@ import { Reconciler } from "./loops/reconciler.ts";
 import { createMeters, type Meters } from "./meters.ts";
 import { Partitions } from "./partitions.ts";
 import { Pins } from "./pins.ts";
+import { Plans } from "./plans.ts";
 import { plannerSettings } from "./planner.ts";
 import { Purges } from "./purge.ts";
 import { Resolver } from "./resolve.ts";
@@ -340,6 +341,7 @@ export class Dispatcher implements Service {
         logs: new Logs({ db, store: this.#store, listing, scratchBucket }),
         partitions: new Partitions(db, tasks),
         pins: new Pins(db),
+        plans: new Plans(db),
         purges: new Purges(db),
         resolver,
         reverts: new Reverts({ db, outgoing: parts.outgoing, onReady }),

@@ -1,4 +1,6 @@
 /** DAG files: their form, their checks, and the definition they become. */
+export type { JobChange, KeyChange } from "./compare.ts";
+export { changesOf, compareDags } from "./compare.ts";
 export type { DagDecodeResult } from "./decode.ts";
 export { decodeDag } from "./decode.ts";
 export * from "./definition.ts";

@@ -11,6 +11,7 @@ import type { Logs } from "../logs.ts";
 import type { FailedRows } from "../loops/outbox-failed.ts";
 import type { Partitions } from "../partitions.ts";
 import type { Pins } from "../pins.ts";
+import type { Plans } from "../plans.ts";
 import type { Purges } from "../purge.ts";
 import type { Resolver } from "../resolve.ts";
 import type { Reverts } from "../revert.ts";
@@ -35,6 +36,7 @@ export interface UserServices {
   readonly logs: Logs;
   readonly partitions: Partitions;
   readonly pins: Pins;
+  readonly plans: Plans;
   readonly purges: Purges;
   readonly resolver: Resolver;
   readonly reverts: Reverts;
@@ -46,9 +48,10 @@ export interface UserServices {
 
 export function userHandlers(services: UserServices): Handlers<typeof userRoutes, UserCaller> {
   const { actions, datasets, deploys, diffs, failed, lineages, listing, logs, partitions, pins } = services;
-  const { purges, resolver, reverts, runs, system, tasks, watching } = services;
+  const { plans, purges, resolver, reverts, runs, system, tasks, watching } = services;
   return {
     deploy: ({ body }, caller) => deploys.deploy(caller.orgId, body.file_name, body.source),
+    planDag: ({ body }, caller) => plans.plan(caller.orgId, body.file_name, body.source),
     listDags: async (_, caller) => ({ dags: await deploys.list(caller.orgId) }),
     run: ({ params, body }, caller) => runs.start(caller.orgId, params.dag, body.jobs, body.partitions),
     getRun: ({ params }, caller) => runs.get(caller.orgId, params.run_id),

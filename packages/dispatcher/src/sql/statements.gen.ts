@@ -1593,12 +1593,12 @@ export interface GenerationsWrittenRow {
   readonly name: string;
   readonly number: number;
   readonly definition: unknown;
-  readonly current: boolean | null;
+  readonly current: boolean;
 }
 export const generationsWritten: Statement<GenerationsWrittenParams, GenerationsWrittenRow> = {
   name: "generationsWritten",
   params: ["dag_id"],
-  text: "select ds.name, g.number, g.definition, g.generation_id = ds.current_generation_id as current\n  from dags d\n  join job_outputs jo on jo.dag_version_id = d.current_version_id\n  join datasets ds on ds.dataset_id = jo.dataset_id\n  join generations g on g.generation_id = coalesce(jo.generation_id, ds.current_generation_id)\n where d.dag_id = $1",
+  text: "select ds.name, g.number, g.definition, g.generation_id is not distinct from ds.current_generation_id as current\n  from dags d\n  join job_outputs jo on jo.dag_version_id = d.current_version_id\n  join datasets ds on ds.dataset_id = jo.dataset_id\n  join generations g on g.generation_id = coalesce(jo.generation_id, ds.current_generation_id)\n where d.dag_id = $1",
 };
 
 export interface ReadersElsewhereParams {
@@ -1623,7 +1623,7 @@ export interface LiveTasksOfDagParams {
 }
 export interface LiveTasksOfDagRow {
   readonly name: string;
-  readonly tasks: number | null;
+  readonly tasks: number;
 }
 export const liveTasksOfDag: Statement<LiveTasksOfDagParams, LiveTasksOfDagRow> = {
   name: "liveTasksOfDag",
@@ -1647,7 +1647,7 @@ export interface TasksMadeHereParams {
 export interface TasksMadeHereRow {
   readonly dag: string;
   readonly job: string;
-  readonly tasks: number | null;
+  readonly tasks: number;
   readonly partitions: readonly string[];
 }
 export const tasksMadeHere: Statement<TasksMadeHereParams, TasksMadeHereRow> = {
