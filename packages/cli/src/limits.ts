@@ -97,6 +97,8 @@ export const cellColumnsMax = 60;
 
 /** One check of the doctor gives up after this. */
 export const checkMsMax = 5_000;
+/** A port that does not answer within this is taken for free. */
+export const portMsMax = 300;
 /** Disk free below this is a warning, and below the second a failure, bytes. */
 export const diskFreeWarnBytes = 5 * 1024 ** 3;
 export const diskFreeFailBytes = 512 * 1024 ** 2;

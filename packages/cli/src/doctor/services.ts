@@ -2,10 +2,12 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
-import { clockSkewFailMs, clockSkewWarnMs, outboxAgeWarnMs } from "../limits.ts";
+import { clockSkewFailMs, clockSkewWarnMs, outboxAgeWarnMs, portMsMax } from "../limits.ts";
 import type { PostgresEndpoint } from "../state/endpoints.ts";
 import { count, duration, plural } from "../terminal/format.ts";
+import { traceVersion } from "../version.ts";
 import { type Check, type DoctorWorld, type Finding, fail, type NamedFinding, ok, skip, warn } from "./check.ts";
+import { localChecks, ports } from "./local.ts";
 
 interface HttpAnswer {
   readonly status: number;
@@ -98,6 +100,15 @@ function postgresAnswers(server: PostgresEndpoint, signal: AbortSignal): Promise
 const noWorker =
   "tasks wait until there is one: 'trace up' runs one; its log says why it is gone ('logs' in the state folder)";
 
+/** Pure. Of another version the command line may ask for what the dispatcher does not know. */
+export function judgeVersions(own: string, dispatcher: string): Finding {
+  if (own === dispatcher) return ok(`${own}, as the dispatcher's`);
+  return warn(
+    `this is ${own}, the dispatcher is ${dispatcher}`,
+    "run both from one version: install it, and start the stack again",
+  );
+}
+
 async function api(world: DoctorWorld): Promise<NamedFinding[]> {
   const system = await world.withClient((client) => client.getSystem({}));
   const { workers, queues, outbox } = system;
@@ -106,6 +117,7 @@ async function api(world: DoctorWorld): Promise<NamedFinding[]> {
   const work = `${plural(workers.length, "worker")}, ${plural(waiting, "task")} waiting, ${count(running)} running`;
   return [
     { name: "user api", ...ok(`version ${system.version}, schema ${system.schema_version}; the token works`) },
+    { name: "version", ...judgeVersions(traceVersion, system.version) },
     { name: "workers", ...(workers.length > 0 ? ok(work) : warn(work, noWorker)) },
     { name: "outbox", ...judgeOutbox(outbox) },
   ];
@@ -129,14 +141,27 @@ export function judgeOutbox(outbox: { pending: number; oldest_ms: number | null;
 }
 
 /** Pure. `serverDate` is an HTTP Date header, which has whole seconds. */
-export function judgeClock(serverDate: string | undefined, nowMs: number): Finding {
+export function judgeClock(serverDate: string | undefined, nowMs: number, whose = "the dispatcher"): Finding {
   const serverMs = Date.parse(serverDate ?? "");
-  if (Number.isNaN(serverMs)) return skip("the dispatcher sent no date");
+  if (Number.isNaN(serverMs)) return skip(`${whose} sent no date`);
   const skewMs = Math.max(0, Math.abs(nowMs - (serverMs + 500)) - 500);
-  if (skewMs <= clockSkewWarnMs) return ok("agrees with the dispatcher's");
-  const detail = `${duration(skewMs)} away from the dispatcher's`;
+  if (skewMs <= clockSkewWarnMs) return ok(`agrees with ${whose}'s`);
+  const detail = `${duration(skewMs)} away from ${whose}'s`;
   const fix = "set the time of both machines by NTP; signatures are refused beyond 5 minutes";
   return skewMs > clockSkewFailMs ? fail(detail, fix) : warn(detail, fix);
+}
+
+function listening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port, timeout: portMsMax });
+    const end = (found: boolean) => {
+      socket.destroy();
+      resolve(found);
+    };
+    socket.on("connect", () => end(true));
+    socket.on("timeout", () => end(false));
+    socket.on("error", () => end(false));
+  });
 }
 
 function notRunning(world: DoctorWorld): Finding {
@@ -153,7 +178,10 @@ export function serviceChecks(world: DoctorWorld): Check[] {
   const { endpoints } = world;
   const base = world.url ?? endpoints?.user_api;
   if (base === undefined) {
-    return [{ name: "stack", group, find: () => Promise.resolve(notRunning(world)) }];
+    return [
+      { name: "stack", group, find: () => Promise.resolve(notRunning(world)) },
+      { name: "ports", group, find: () => ports(listening) },
+    ];
   }
   const checks: Check[] = [
     { name: "user api", group, find: () => api(world) },
@@ -173,6 +201,12 @@ export function serviceChecks(world: DoctorWorld): Check[] {
     { name: "postgres state", group, find: (signal) => postgresAnswers(endpoints.postgres.state, signal) },
     { name: "postgres data", group, find: (signal) => postgresAnswers(endpoints.postgres.data, signal) },
     { name: "s3", group, find: (signal) => answers(endpoints.s3, signal) },
+    {
+      name: "clock of s3",
+      group,
+      find: async (signal) => judgeClock((await get(endpoints.s3, signal)).date, world.clock.nowMs(), "the store"),
+    },
     { name: "sqs", group, find: (signal) => answers(endpoints.sqs, signal) },
+    ...localChecks(world, endpoints),
   ];
 }
