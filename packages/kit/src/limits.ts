@@ -28,6 +28,8 @@ export const refusedRetry = { baseMs: 250, maxMs: 5_000 } as const;
 export const callConnectionsMax = 16;
 /** Largest answer a client reads, bytes. */
 export const answerBytesMax = 64 * 1024 * 1024;
+/** Plain reads of objects that one store has on their way; more of them wait. */
+export const plainReadsInFlightMax = 32;
 /** Connections of one pool to Postgres. */
 export const poolConnectionsMax = 12;
 /** Waiting for a free connection gives up after this, milliseconds. */

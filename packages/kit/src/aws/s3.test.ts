@@ -242,3 +242,38 @@ test("a link holds the key's name escaped, a life of 15 minutes at most and no s
   expect(url.searchParams.get("X-Amz-Signature")).toMatch(/^[0-9a-f]{64}$/);
   expect(url.href).not.toContain("very-secret");
 });
+
+describe("a plain read", () => {
+  const byLibrary = (request: Seen | undefined) => request?.headers["amz-sdk-invocation-id"] !== undefined;
+
+  test("is one request of our own, signed with the session's token among what is signed", async () => {
+    const credentials = { accessKeyId: "AK", secretAccessKey: "very-secret", sessionToken: "for-a-while" };
+    const session = new ObjectStore({ endpoint, region: "us-east-1", credentials, triesMax: 1 });
+    answer = { status: 200, headers: { "content-length": "5", etag: '"e"' } };
+    expect(await session.head("b", "d/a b")).toMatchObject({ bytes: 5, etag: '"e"' });
+    await session.stop();
+    expect(seen).toHaveLength(1);
+    expect(byLibrary(seen[0])).toBe(false);
+    expect(seen[0]).toMatchObject({ method: "HEAD", url: "/b/d/a%20b" });
+    expect(seen[0]?.headers["x-amz-security-token"]).toBe("for-a-while");
+    expect(seen[0]?.headers.authorization).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=AK\/\d{8}\/us-east-1\/s3\/aws4_request, SignedHeaders=[^,]*x-amz-security-token, Signature=[0-9a-f]{64}$/,
+    );
+  });
+
+  test.each([
+    ["head", () => store.head("b", "k")],
+    ["get", () => store.get("b", "k", 10)],
+    ["range", () => store.range("b", "k", { etag: '"e"', start: 0, end: 4 })],
+  ])("that is refused is asked again by the library, which says what is wrong: %s", async (_name, read) => {
+    answer = { status: 403, body: xml("AccessDenied") };
+    await expect(read()).rejects.toMatchObject({ code: "TR-4008" });
+    expect(seen.map(byLibrary)).toEqual([false, true]);
+  });
+
+  test("that breaks off in the middle is asked again by the library", async () => {
+    answer = { status: 200, headers: { "content-length": "50", connection: "close" }, body: "not all of it" };
+    await expect(store.get("b", "k", 100)).rejects.toMatchObject({ code: "TR-4006" });
+    expect(seen.map(byLibrary)).toEqual([false, true]);
+  });
+});

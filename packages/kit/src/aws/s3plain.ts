@@ -1,0 +1,105 @@
+/**
+ * Reads of an object in one plain request, signed by ourselves: every commit makes two, and the client library takes a millisecond
+ * of processor time for each. It knows two outcomes, an answer that is just right and anything else; who asks turns to the
+ * library for the latter, which tries again, learns the store's clock and says what is wrong.
+ */
+import { createHmac } from "node:crypto";
+import { type Dispatcher, Pool } from "undici";
+import { callTimeoutMs, connectMs, plainReadsInFlightMax } from "../limits.ts";
+import { type AwsCredentials, amzTime, encodePart, scopeOf, sha256Hex } from "./sigv4.ts";
+
+export interface PlainReadsOptions {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: AwsCredentials;
+}
+
+export interface PlainAnswer {
+  readonly status: number;
+  header(name: string): string | undefined;
+  readonly body: Dispatcher.ResponseData["body"];
+  /** Its body is not wanted; the connection is kept. */
+  drop(): void;
+}
+
+const emptySha256 = sha256Hex("");
+
+export class PlainReads {
+  readonly #options: PlainReadsOptions;
+  readonly #host: string;
+  readonly #pool: Pool;
+  /** What a day's signatures are made with, and the scope that says which day. */
+  #key: { readonly scope: string; readonly bytes: Buffer } | undefined;
+
+  constructor(options: PlainReadsOptions) {
+    this.#options = options;
+    const { host, origin } = new URL(options.endpoint);
+    this.#host = host;
+    this.#pool = new Pool(origin, {
+      connections: plainReadsInFlightMax,
+      headersTimeout: callTimeoutMs,
+      bodyTimeout: callTimeoutMs,
+      connect: { timeout: connectMs },
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  /** Undefined when there was no answer. Whoever gets one must read its body or drop it. */
+  async send(
+    method: "GET" | "HEAD",
+    bucket: string,
+    key: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<PlainAnswer | undefined> {
+    const path = `/${encodePart(bucket)}/${key.split("/").map(encodePart).join("/")}`;
+    try {
+      const answer = await this.#pool.request({ method, path, headers: this.#signed(method, path, more) });
+      // Whoever reads the body sees it break off; nobody listens to one that is dropped.
+      answer.body.on("error", () => {});
+      return {
+        status: answer.statusCode,
+        header: (name) => {
+          const value = answer.headers[name];
+          return Array.isArray(value) ? value[0] : value;
+        },
+        body: answer.body,
+        drop: () => void answer.body.dump().catch(() => {}),
+      };
+    } catch {
+      // The library makes the same call next, and says what is wrong if it still is.
+      return undefined;
+    }
+  }
+
+  #signed(method: string, path: string, more: Readonly<Record<string, string>>): Record<string, string> {
+    const { credentials, region } = this.#options;
+    const time = amzTime(Date.now());
+    const scope = scopeOf({ region, service: "s3", time });
+    const headers: Record<string, string> = {
+      ...more,
+      host: this.#host,
+      "x-amz-content-sha256": emptySha256,
+      "x-amz-date": time,
+      ...(credentials.sessionToken === undefined ? {} : { "x-amz-security-token": credentials.sessionToken }),
+    };
+    const names = Object.keys(headers).sort();
+    const canonical = names.map((name) => `${name}:${headers[name]}\n`).join("");
+    const request = `${method}\n${path}\n\n${canonical}\n${names.join(";")}\n${emptySha256}`;
+    const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256Hex(request)}`;
+    const signature = createHmac("sha256", this.#keyOf(scope)).update(toSign).digest("hex");
+    headers.authorization = `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
+    return headers;
+  }
+
+  #keyOf(scope: string): Buffer {
+    if (this.#key?.scope !== scope) {
+      const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
+      const bytes = scope.split("/").reduce<string | Buffer>(hmac, `AWS4${this.#options.credentials.secretAccessKey}`);
+      this.#key = { scope, bytes: bytes as Buffer };
+    }
+    return this.#key.bytes;
+  }
+}
