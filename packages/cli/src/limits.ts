@@ -116,5 +116,7 @@ export const outboxAgeWarnMs = 60_000;
 export const sniffBytes = 64 * 1024;
 /** Looking at a file for its columns gives up after this. */
 export const inferDeadlineMs = 5 * 60_000;
+/** Lines of one changed text that a plan shows, before and after. */
+export const planLinesMax = 8;
 /** Columns that `trace init` lists on the terminal; the DAG file has all of them. */
 export const columnsShownMax = 20;

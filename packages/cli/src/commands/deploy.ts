@@ -9,6 +9,7 @@ import {
   type JobDefinition,
   parseDag,
   renderDiagnostics,
+  TraceError,
 } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
@@ -18,6 +19,7 @@ import { readSmallBytes } from "../state/settings-file.ts";
 import { plural } from "../terminal/format.ts";
 import { printable } from "../terminal/width.ts";
 import { examples } from "./arguments.ts";
+import { planLines } from "./deploy-plan.ts";
 
 interface DagFile {
   /** As people see it: relative to where they are. */
@@ -35,21 +37,30 @@ export function registerDeploy(program: Command, cliOf: CliOf): void {
     .description("Checks a DAG file, all errors at once, and makes it the current version of its DAG.")
     .argument("<file>", "DAG file, YAML")
     .option("--check", "only check the file; nothing is sent, no stack is needed")
+    .option("--plan", "tell what deploying it would change and start; nothing is written")
     .addHelpText(
       "after",
       examples(
         ["trace deploy quakes.yaml", "deploy it"],
         ["trace deploy quakes.yaml --check", "find every error first; exit code 1 when there is one"],
         ["trace deploy quakes.yaml --check --json", "the same for an editor or CI"],
+        ["trace deploy quakes.yaml --plan", "what would change: jobs, datasets, and the tasks that would start"],
       ),
     )
-    .action(async (file: string, options: { check?: boolean }, command: Command) => {
+    .action(async (file: string, options: { check?: boolean; plan?: boolean }, command: Command) => {
       const cli = cliOf(command);
+      if (options.check === true && options.plan === true) {
+        throw new TraceError("TR-7001", {
+          detail: "--check and --plan exclude each other",
+          fix: "take --check to find errors without a stack, or --plan to ask the stack what a deploy would do",
+        });
+      }
       const dagFile = await readDagFile(cli, file);
       if (dagFile.warnings.length > 0) {
         cli.say(renderDiagnostics(dagFile.warnings, { color: cli.errColors.bold("x") !== "x" }), "");
       }
       if (options.check === true) answerCheck(cli, dagFile);
+      else if (options.plan === true) await plan(cli, dagFile);
       else await deploy(cli, dagFile);
     });
 }
@@ -82,6 +93,19 @@ function answerCheck(cli: Cli, file: DagFile): void {
   cli.print(`${green("ok")} ${printable(file.name)}: DAG ${bold(dag.dag)}, ${parts}`);
   cli.say("");
   cli.sayNext([[cli.command("deploy", file.name), "make it current"]]);
+}
+
+async function plan(cli: Cli, file: DagFile): Promise<void> {
+  await cli.withClient(async (client) => {
+    const answer = await client.planDag({ body: { file_name: file.name.slice(-255), source: file.source } });
+    if (cli.json) {
+      cli.printJson({ ...answer, warnings: file.warnings });
+      return;
+    }
+    cli.print(...planLines(answer, { palette: cli.outColors, width: cli.outWidth }));
+    cli.say("", "Nothing was written.");
+    if (answer.changed) cli.sayNext([[cli.command("deploy", file.name), "do it"]]);
+  });
 }
 
 async function deploy(cli: Cli, file: DagFile): Promise<void> {
