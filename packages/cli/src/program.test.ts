@@ -198,3 +198,17 @@ test("the program runs by itself under Node", async () => {
     stdout: "",
   });
 });
+
+test("a mistyped word among a few gets the one that was meant", async () => {
+  const { code, stderr } = await harness().run("task", "list", "--state", "daed");
+  expect(code).toBe(2);
+  expect(stderr.replaceAll(/\s+/g, " ")).toContain("did you mean dead? See 'trace task list --help'");
+});
+
+test("every command says how it is used, with examples, and the area says what is below it", async () => {
+  for (const command of ["dataset", "task", "outbox", "dataset diff", "dataset revert", "completion", "schema"]) {
+    const { code, stdout, stderr } = await harness().run(...command.split(" "), "--help");
+    expect([command, code, stderr]).toEqual([command, 0, ""]);
+    expect(stdout).toContain("Examples:\n");
+  }
+});

@@ -1,6 +1,7 @@
 /** Values of flags and arguments: read once, refused with what would be right. */
 import { namePattern, partitionKeyCharsMax, reasonCharsMax } from "@trace/contracts";
 import { InvalidArgumentError } from "commander";
+import { nearest } from "../nearest.ts";
 
 /** A whole number from `min` to `max`, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
@@ -41,7 +42,10 @@ export function oneOf<T extends string>(words: readonly T[]): (text: string) => 
   return (text) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
-    throw new InvalidArgumentError(`It must be one of ${words.join(", ")}.`);
+    const meant = nearest(text, words);
+    throw new InvalidArgumentError(
+      `It must be one of ${words.join(", ")}.${meant === undefined ? "" : `\n(Did you mean ${meant}?)`}`,
+    );
   };
 }
 

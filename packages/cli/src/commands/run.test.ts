@@ -3,7 +3,15 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { runSilenceMsMax } from "../limits.ts";
 import { FakeStack } from "../testing/fake-stack.ts";
 import { Harness, type HarnessOptions } from "../testing/harness.ts";
-import { completedRun, failedRun, sampleDataset, sampleNowMs, sampleRun, sampleRunId } from "../testing/samples.ts";
+import {
+  completedRun,
+  failedRun,
+  sampleDag,
+  sampleDataset,
+  sampleNowMs,
+  sampleRun,
+  sampleRunId,
+} from "../testing/samples.ts";
 
 const stack = new FakeStack();
 const harness = (options: Partial<HarnessOptions> = {}) =>
@@ -165,4 +173,30 @@ test("a dispatcher that stays away ends the watching, exit code 4", async () => 
 test("a refusal is not waited for", async () => {
   states(new TraceError("TR-1006", { detail: "there is no such run" }));
   expect((await harness().run("run", "quakes")).code).toBe(1);
+});
+
+test.each([
+  [["quaks"], "TR-1006: there is no DAG 'quaks'", "did you mean 'quakes'? deployed: quakes"],
+  [
+    ["quakes", "--job", "ingest_quaks"],
+    "TR-3010: there is no job 'ingest_quaks' in DAG 'quakes'",
+    "did you mean 'ingest_quakes'?",
+  ],
+])("a run of %j gets the name that was meant", async (argv, what, fix) => {
+  const code = argv.length === 1 ? "TR-1006" : "TR-3010";
+  stack.answers.run = async () => {
+    throw new TraceError(code, { detail: "not there" });
+  };
+  stack.answers.listDags = async () => ({ dags: [sampleDag()] });
+  const outcome = await harness().run("run", ...argv);
+  expect({ code: outcome.code, stdout: outcome.stdout }).toEqual({ code: 1, stdout: "" });
+  expect(outcome.stderr).toContain(`error ${what}`);
+  expect(outcome.stderr).toContain(`fix:   ${fix}`);
+});
+
+test("a refusal of a run that is about no name stays as it is", async () => {
+  stack.answers.run = async () => {
+    throw new TraceError("TR-3011", { detail: "one is live" });
+  };
+  expect((await harness().run("run", "quakes")).stderr).toContain("error TR-3011: one is live");
 });

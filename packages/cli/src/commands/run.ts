@@ -9,6 +9,7 @@ import { watchRun } from "../runs/watch.ts";
 import { bytes, count, duration, plural } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
 import { durationArgument, examples, nameArgument, nameArguments } from "./arguments.ts";
+import { withMeantDag } from "./dag-names.ts";
 
 interface RunOptions {
   readonly job?: readonly string[];
@@ -41,9 +42,17 @@ export function registerRun(program: Command, cliOf: CliOf): void {
     });
 }
 
+/** Throws TR-1006 and TR-3010 with the name that was probably meant. */
+async function startRun(client: UserClient, dag: string, jobs: readonly string[] | undefined): Promise<Run> {
+  try {
+    return await client.run({ params: { dag }, body: jobs === undefined ? {} : { jobs: [...jobs] } });
+  } catch (error) {
+    throw await withMeantDag(client, error, { dag, jobs });
+  }
+}
+
 async function runDag(cli: Cli, client: UserClient, dag: string, options: RunOptions): Promise<void> {
-  const body = options.job === undefined ? {} : { jobs: [...options.job] };
-  const started = await client.run({ params: { dag }, body });
+  const started = await startRun(client, dag, options.job);
   if (!options.wait) {
     if (cli.json) cli.printJson(started);
     else {

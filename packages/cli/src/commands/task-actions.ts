@@ -12,8 +12,9 @@ import { findTaskId } from "../runs/task-id.ts";
 import { count, plural } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
 import { type Example, examples, nameArgument, oneOf, wholeNumber } from "./arguments.ts";
+import { unknownName } from "./dag-names.ts";
 import { endWithRefusals, sayRefusals } from "./refusals.ts";
-import { type Found, findTasks, jobLines, noSuchDag } from "./task-find.ts";
+import { type Found, findTasks, jobLines } from "./task-find.ts";
 import { paintOfState } from "./task-show.ts";
 
 type State = Task["state"];
@@ -153,7 +154,7 @@ async function byFilter(cli: Cli, client: UserClient, action: Action, options: A
   const states = state !== undefined ? [state] : action.all ? action.states : [first];
   const found = await findTasks(client, { states, dag, job, limit });
   if (found.tasks.length === 0) {
-    const unknown = dag === undefined ? undefined : await noSuchDag(client, dag);
+    const unknown = await unknownName(client, { dag, jobs: job === undefined ? [] : [job] });
     if (unknown !== undefined) throw unknown;
     if (cli.json) cli.printJson(options.dryRun === true ? { dry_run: true, tasks: [] } : { items: [] });
     cli.say(`No task fits; there is nothing to ${action.name}.`);

@@ -1,8 +1,7 @@
 /** Tasks by the filters of `trace task list`, all of them up to a bound, and what can be said of them before they are changed. */
-import { pageRowsMax, type Task, TraceError } from "@trace/contracts";
+import { pageRowsMax, type Task } from "@trace/contracts";
 import type { UserClient } from "../cli.ts";
 import { jobsNamedMax } from "../limits.ts";
-import { nearest } from "../nearest.ts";
 import type { Palette } from "../terminal/ansi.ts";
 import { count, plural } from "../terminal/format.ts";
 
@@ -52,15 +51,4 @@ export function jobLines(tasks: readonly Task[], palette: Palette): string[] {
   });
   if (rows.length > shown.length) lines.push(palette.dim(`  and of ${plural(rows.length - shown.length, "job")} more`));
   return lines;
-}
-
-/** When filters find nothing because the DAG is none: TR-1006 with the name that was probably meant. */
-export async function noSuchDag(client: UserClient, dag: string): Promise<TraceError | undefined> {
-  const known = (await client.listDags({})).dags.map((one) => one.dag);
-  if (known.includes(dag)) return undefined;
-  const meant = nearest(dag, known);
-  return new TraceError("TR-1006", {
-    detail: `there is no DAG '${dag}'`,
-    fix: `${meant === undefined ? "" : `did you mean '${meant}'? `}'trace task list' names the DAGs of tasks`,
-  });
 }

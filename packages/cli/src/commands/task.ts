@@ -10,6 +10,7 @@ import { waitingText } from "../runs/waiting.ts";
 import { duration, plural, relative } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
 import { examples, nameArgument, oneOf, wholeNumber } from "./arguments.ts";
+import { unknownName } from "./dag-names.ts";
 import { registerTaskActions } from "./task-actions.ts";
 import { registerTaskCreate } from "./task-create.ts";
 import { registerTaskLogs } from "./task-logs.ts";
@@ -87,6 +88,8 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
   if (page.tasks.length === 0) {
     const filtered = state !== undefined || dag !== undefined || job !== undefined;
     cli.say(filtered ? "No task fits." : "There are no tasks yet.");
+    const unknown = await unknownName(client, { dag, jobs: job === undefined ? [] : [job] });
+    if (unknown !== undefined) cli.say(`${unknown.message}: ${unknown.fix}`);
     if (!filtered) cli.sayNext([[cli.command("run", "<dag>"), "creates some"]]);
     return;
   }
