@@ -169,6 +169,19 @@ describe("a URL", () => {
     expect(duck.runs).toHaveLength(2);
   });
 
+  it("that sends the same again is read as long as one of the outputs does not hold it", async () => {
+    source.reset(whole(body, headers));
+    const job = ingestJob({ kind: "url", url: source.url, format: "csv" }, undefined, {
+      outputs,
+      config: { on_bad_row: "set_aside" },
+    });
+    const [first] = await ingested(job);
+    if (first === undefined) throw new Error("two outputs");
+    const { context, store } = await prepare(job, { staging: [first, placeOf("bad", 2)] });
+    await ingest.run(context);
+    expect(store.puts).toContain("trace-datasets/g2/l7/manifest.json");
+  });
+
   it("is downloaded without a condition when what the dataset holds came from a file", async () => {
     source.reset(whole(body, headers));
     const staging = (await ingested(urlJob())).map((place) => ({

@@ -96,19 +96,14 @@ function writtenBy({ outputs = [] }: DuckResult, declared: readonly JobOutput[])
 /** Staged whether or not a row is bad: readers see that none was. */
 function setAside(context: OperatorContext, { badRows }: DuckResult, { dataset }: JobOutput): OutputFiles {
   if (badRows === undefined) throw new Error("the runner says nothing of rows set aside");
-  const { file, rows } = badRows;
+  const { columns, file, rows } = badRows;
   if (rows > 0) {
     context.log.warn(
       `${rows} rows could not be read and were set aside; '${dataset}' has each with its line and reason`,
     );
     context.progress({ message: "rows set aside", done: rows, unit: "rows" });
   } else context.log.info("no row was set aside");
-  return {
-    dataset,
-    columns: file.columns.map(({ name, type }) => ({ name, type })),
-    files: [file],
-    partitioned: false,
-  };
+  return { dataset, columns, files: [file], partitioned: false };
 }
 
 function reportProgress(context: OperatorContext, progress: DuckProgress): void {

@@ -112,16 +112,25 @@ describe("a download that breaks off", () => {
   it.each<[string, Record<string, string | number>]>([
     ["of another version", { etag: '"v2"' }],
     ["of no version", { etag: "" }],
-    ["that begins elsewhere", { ...tag, "content-range": `bytes 10-${body.length - 1}/${body.length}` }],
+    ["that begins elsewhere", { ...tag, "content-range": `bytes ${half - 9}-${body.length - 10}/${body.length}` }],
+    ["of another length than it says", { ...tag, "content-range": `bytes ${half}-${body.length - 2}/${body.length}` }],
     ["of another whole", { ...tag, "content-range": `bytes ${half}-${body.length - 1}/${body.length + 1}` }],
     ["of a whole that is not told", { ...tag, "content-range": `bytes ${half}-${body.length - 1}/*` }],
     ["that says nothing of itself", { ...tag, "content-range": "" }],
     ["in another encoding", { ...tag, "content-encoding": "gzip" }],
   ])("throws away what it has and asks for no more parts after a part %s", async (_, headers) => {
-    const { bytes, run } = await prepare([broken(other, half, tag), part(other, headers), whole(body, tag)]);
+    const answers = [broken(other, half, tag), part(other, headers), broken(body, half, tag), whole(body, tag)];
+    const { bytes, run } = await prepare(answers);
     expect(await run()).toMatchObject(fetched());
     expect(await bytes()).toEqual(body);
-    expect(ranges()).toEqual([undefined, `bytes=${half}-`, undefined]);
+    expect(ranges()).toEqual([undefined, `bytes=${half}-`, undefined, undefined]);
+  });
+
+  it("leaves nothing of a longer version before", async () => {
+    const short = body.subarray(0, 100);
+    const { bytes, run } = await prepare([broken(other, half), whole(short)]);
+    expect(await run()).toMatchObject(fetched(short));
+    expect(await bytes()).toEqual(short);
   });
 
   it("takes a part that ends early and asks for the rest", async () => {
@@ -239,7 +248,12 @@ describe("the bound of bytes", () => {
       response.writeHead(200, tag);
       response.write(body.subarray(0, half), () => response.socket?.end());
     };
-    for (const answers of [[whole(body)], [chunked], [unannounced, part(body, tag)]]) {
+    // Says that little is left, and goes on.
+    const endless: Answer = (response) => {
+      response.writeHead(206, { ...tag, "content-range": `bytes ${half}-${half + 9}/${half + 10}` });
+      response.end(body);
+    };
+    for (const answers of [[whole(body)], [chunked], [unannounced, part(body, tag)], [unannounced, endless]]) {
       const { run } = await prepare(answers, { services });
       await expect(run()).rejects.toMatchObject({ code: "TR-5310", retryable: false });
     }

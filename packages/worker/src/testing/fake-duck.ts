@@ -1,7 +1,7 @@
 /** In place of DuckDB where a test is about what happens around it: writes small files and remembers what it was asked. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DuckFile, DuckInference, DuckOutputResult, DuckRun, DuckWrittenColumn } from "@trace/duck";
+import type { DuckBadRows, DuckFile, DuckInference, DuckOutputResult, DuckRun, DuckWrittenColumn } from "@trace/duck";
 import type { OperatorServices } from "../operators/operator.ts";
 
 type Duck = OperatorServices["duck"];
@@ -23,22 +23,16 @@ export class FakeDuck implements Duck {
       const file = await this.#write(folder, `output ${index}`, this.columns, 2);
       outputs.push({ columns: this.columns, rowCount: 2, files: [file] });
     }
-    const bad = [
-      { name: "line", type: "BIGINT" },
-      ...["reason", "row", "source"].map((name) => ({ name, type: "VARCHAR" })),
-    ];
-    const badRows =
-      run.badRows === undefined
-        ? {}
-        : {
-            badRows: {
-              rows: this.badRowCount,
-              file: await this.#write(run.badRows.folder, "bad", bad, this.badRowCount),
-            },
-          };
+    const bad = run.badRows === undefined ? undefined : await this.#bad(run.badRows.folder);
     const { columns = [], rowCount = 0, files = [] } = outputs[0] ?? {};
     const measured = { elapsedMs: 1, peakRssBytes: 1, inference: this.inference };
-    return { columns, rowCount, files, outputs, ...badRows, ...measured };
+    return { columns, rowCount, files, outputs, ...(bad === undefined ? {} : { badRows: bad }), ...measured };
+  }
+
+  async #bad(folder: string): Promise<DuckBadRows> {
+    const texts = ["reason", "row", "source"].map((name) => ({ name, type: "VARCHAR" }));
+    const columns = [{ name: "line", type: "BIGINT" }, ...texts];
+    return { rows: this.badRowCount, columns, file: await this.#write(folder, "bad", columns, this.badRowCount) };
   }
 
   async #write(folder: string, text: string, columns: readonly DuckWrittenColumn[], rows: number): Promise<DuckFile> {
