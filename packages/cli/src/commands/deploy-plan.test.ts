@@ -156,10 +156,10 @@ test("datasets that come, lose their writer, or get another generation, with who
     "  ~ moved  written by sum instead of load",
     "  ~ sums  written by sum",
     "      a new generation 2 (version 1 -> 2)",
-    "      readers in other DAGs see generation 1 until all that is built anew has a commit",
+    "      queries and other DAGs see generation 1 until all that is built anew has a commit",
     "  ~ back  written by sum",
     "      back to generation 1",
-    "      readers in other DAGs see it at once",
+    "      queries and other DAGs see it at once",
   ]);
 });
 

@@ -87,8 +87,8 @@ function datasetLines(dataset: PlanDataset, look: Look): string[] {
       `      ${what} ${generation.after}${because.length === 0 ? "" : ` (${printable(because.join(", "))})`}`,
       palette.dim(
         generation.switched
-          ? "      readers in other DAGs see it at once"
-          : `      readers in other DAGs see generation ${generation.before} until all that is built anew has a commit`,
+          ? "      queries and other DAGs see it at once"
+          : `      queries and other DAGs see generation ${generation.before} until all that is built anew has a commit`,
       ),
     );
   }

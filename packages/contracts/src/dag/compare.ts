@@ -25,13 +25,22 @@ export function compareDags(before: DagDefinition | undefined, after: DagDefinit
     const was = old.get(job.name);
     old.delete(job.name);
     if (was === undefined) return { job: job.name, change: "added", operator: job.operator, changes: [] };
-    const changes = changesOf(keysOf(was), keysOf(job));
+    const changes = changesOf(keysOf(was), keysOf(job)).filter((one) => !goesWithoutSaying(one));
     return { job: job.name, change: changes.length === 0 ? "unchanged" : "changed", operator: job.operator, changes };
   });
   const gone = [...old.values()].map(
     (job): JobChange => ({ job: job.name, change: "removed", operator: job.operator, changes: [] }),
   );
   return [...jobs, ...gone];
+}
+
+/** What an input or output has by default says nothing of one that comes or goes with it. */
+const defaults: Readonly<Record<string, unknown>> = { read: "all", strategy: "replace", version: 1 };
+
+function goesWithoutSaying({ key, before, after }: KeyChange): boolean {
+  const part = /^(?:inputs|outputs)\.[^.]+\.([^.]+)$/.exec(key)?.[1];
+  if (part === undefined || !Object.hasOwn(defaults, part)) return false;
+  return (before === null && after === defaults[part]) || (after === null && before === defaults[part]);
 }
 
 /** The keys that differ between two sets of values. */
