@@ -22,3 +22,5 @@ export const tableMaxMs = 300_000;
 export const outputBytesMax = 64 << 20;
 /** Policies drawn at random beside those that were thought of. */
 export const drawnPolicies = 15;
+/** Documents of XML drawn, whole and broken each. */
+export const drawnDocuments = 5_000;

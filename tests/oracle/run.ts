@@ -18,6 +18,7 @@ import { Checks, NotHere } from "./checks.ts";
 import { trySessions } from "./sessions.ts";
 import { startStore } from "./store.ts";
 import { tryTable } from "./table.ts";
+import { tryXml } from "./xml.ts";
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
@@ -44,6 +45,7 @@ class Parts {
   readonly all: Readonly<Record<string, (work: string) => Promise<void>>> = {
     "aws-cli": (work) => withStore(work, (store) => tryAwsCli(this.#checks, store, work)),
     boto3: (work) => withStore(work, (store) => tryBoto3(this.#checks, store, work)),
+    xml: () => tryXml(this.#checks),
     table: async () => tryTable(this.#checks, await this.#started()),
     sessions: async (work) => trySessions(this.#checks, await this.#started(), work),
   };
@@ -93,7 +95,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: { only: { type: "string" }, required: { type: "boolean" }, report: { type: "string" } },
   });
-  const names = ["aws-cli", "boto3", "table", "sessions"];
+  const names = ["aws-cli", "boto3", "xml", "table", "sessions"];
   if (values.only !== undefined && !names.includes(values.only)) {
     process.stderr.write(`there is no part '${values.only}'; there are: ${names.join(", ")}\n`);
     return 2;

@@ -26,10 +26,14 @@ export function malformedXml(why: string): S3Error {
 
 /** Comment, CDATA section, end tag, start tag (attributes are passed over), text. */
 const token =
-  /<!--.*?-->|<!\[CDATA\[(.*?)\]\]>|<\/([A-Za-z][\w.-]*)\s*>|<([A-Za-z][\w.-]*)((?:\s+[\w.:-]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/sy;
+  /<!--(?:(?!--).)*-->|<!\[CDATA\[(.*?)\]\]>|<\/([A-Za-z][\w.-]*)\s*>|<([A-Za-z][\w.-]*)((?:\s+[\w.:-]+\s*=\s*(?:"[^"<&]*"|'[^'<&]*'))*)\s*(\/?)>|([^<]+)/sy;
+
+/** Of UTF-8, the only encoding that is read. */
+const declaration =
+  /^<\?xml\s+version\s*=\s*(["'])1\.\d\1(?:\s+encoding\s*=\s*(["'])utf-8\2)?(?:\s+standalone\s*=\s*(["'])(?:yes|no)\3)?\s*\?>/i;
 
 export function parseXml(bytes: Buffer): XmlElement {
-  const source = decodeUtf8(bytes).replace(/^\s*<\?xml[^<>]*\?>/, "");
+  const source = decodeUtf8(bytes).replace(declaration, "");
   const reader = new RegExp(token);
   const root: Open = { name: "", text: "", children: [] };
   const open: Open[] = [root];
@@ -39,8 +43,9 @@ export function parseXml(bytes: Buffer): XmlElement {
     if (match === null) throw malformedXml(`it cannot be read at character ${at + 1}`);
     const [, cdata, end, start, , empty, text] = match;
     const current = open.at(-1) ?? root;
+    if (current === root && (cdata !== undefined || isSaid(text))) throw malformedXml("one root element is expected");
     if (cdata !== undefined) current.text += cdata;
-    else if (text !== undefined) current.text += unescapeXml(text);
+    else if (text !== undefined) current.text += plainText(text);
     else if (end !== undefined) close(open, end);
     else if (start !== undefined) {
       if (open.length > xmlDepthMax) throw malformedXml("it is nested too deeply");
@@ -49,17 +54,22 @@ export function parseXml(bytes: Buffer): XmlElement {
     }
   }
   const [only, ...others] = root.children;
-  if (open.length !== 1 || only === undefined || others.length > 0 || root.text.trim() !== "") {
+  if (open.length !== 1 || only === undefined || others.length > 0) {
     throw malformedXml("one root element is expected");
   }
   return only;
+}
+
+/** Whether a text is more than what XML calls white space. */
+function isSaid(text: string | undefined): boolean {
+  return text !== undefined && /[^ \t\r\n]/.test(text);
 }
 
 function close(open: Open[], name: string): void {
   const element = open.pop();
   const parent = open.at(-1);
   if (element === undefined || parent === undefined || element.name !== name) throw malformedXml(`</${name}> is alone`);
-  if (element.children.length > 0 && element.text.trim() !== "") throw malformedXml(`${name} has text beside elements`);
+  if (element.children.length > 0 && isSaid(element.text)) throw malformedXml(`${name} has text beside elements`);
   parent.children.push({ ...element, text: element.children.length > 0 ? "" : element.text });
 }
 
@@ -69,6 +79,11 @@ function decodeUtf8(bytes: Buffer): string {
   } catch (cause) {
     throw new S3Error("MalformedXML", "The XML you provided is not UTF-8.", { cause });
   }
+}
+
+function plainText(text: string): string {
+  if (text.includes("]]>")) throw malformedXml("a CDATA section ends that has not begun");
+  return unescapeXml(text);
 }
 
 const named: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
