@@ -2,7 +2,7 @@
 //
 //   node .ci/summary.mjs <vitest's JSON report> <its exit code> [<report of other checks> <its exit code>]...
 //
-// The others write {"passed": n, "failed": n}: format and types, the model, the checker.
+// The others write {"passed": n, "failed": n}, some "skipped" as well: format and types, the model, the oracle, the checker.
 //
 // Plain JavaScript for Node 20. A report that is missing is a failure: a run that died says nothing, and nothing is no success.
 import { readFileSync } from "node:fs";
@@ -38,11 +38,12 @@ const [testsPath, testsExit, ...others] = process.argv.slice(2);
 const tests = withExit(ofTests(readReport(testsPath)), testsExit);
 const checks = [];
 for (let at = 0; at < others.length; at += 2) {
-  checks.push(withExit({ passed: 0, failed: 0, ...readReport(others[at]) }, others[at + 1]));
+  checks.push(withExit({ passed: 0, failed: 0, skipped: 0, ...readReport(others[at]) }, others[at + 1]));
 }
 
 const passed = checks.reduce((sum, check) => sum + check.passed, tests.passed);
 const failed = checks.reduce((sum, check) => sum + check.failed, tests.failed);
-process.stdout.write(`${passed} passed, ${failed} failed, ${tests.skipped} skipped\n`);
+const skipped = checks.reduce((sum, check) => sum + check.skipped, tests.skipped);
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
 const nothingRan = [tests, ...checks].some((one) => one.passed === 0) || checks.length === 0;
 process.exitCode = failed > 0 || nothingRan ? 1 : 0;

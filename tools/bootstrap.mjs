@@ -1,7 +1,7 @@
 /**
  * What `npm start` and `npm test` run first: makes a fresh clone ready, then hands over.
  *
- *   node tools/bootstrap.mjs <start|test|trace|check|generate|bench|model|checker> [args...]
+ *   node tools/bootstrap.mjs <start|test|trace|check|generate|bench|model|checker|oracle> [args...]
  *
  * 1. A Node that can run TypeScript (>= 22.18): the running one, or one fetched into `.cache/node` (linux-x64).
  * 2. `node_modules` as package-lock.json says.
@@ -40,6 +40,7 @@ const targets = {
   model: { args: ["tests/model/run.ts"], inRoot: true },
   bench: { args: ["bench/main.ts"], inRoot: true },
   checker: { args: ["tests/checker/run/main.ts"], inRoot: true },
+  oracle: { args: ["tests/oracle/run.ts"], inRoot: true },
 };
 
 /** How long another bootstrap of this checkout may take before we give up. */

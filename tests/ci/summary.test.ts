@@ -37,6 +37,13 @@ test("every further report counts, and its failure is one", () => {
   expect(summary(goodTests, 0, goodCheck, 0, undefined, 0).exit).toBe(1);
 });
 
+test("what a further report skipped is told, and does not hide that it ran nothing", () => {
+  expect(summary(goodTests, 0, goodCheck, 0, { passed: 5, failed: 0, skipped: 4 }, 0).line).toBe(
+    "15 passed, 0 failed, 7 skipped\n",
+  );
+  expect(summary(goodTests, 0, goodCheck, 0, { passed: 0, failed: 0, skipped: 9 }, 0).exit).toBe(1);
+});
+
 test.each([
   ["a failed test", { ...goodTests, numPassedTests: 6, numFailedTests: 1 }, 1, goodCheck, 0, "9 passed, 1 failed"],
   ["a failed check", goodTests, 0, { passed: 2, failed: 1 }, 1, "9 passed, 1 failed"],
