@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import {
+  type AttemptOutput,
   type Manifest,
   type ManifestFile,
   manifestBytesMax,
@@ -12,7 +13,9 @@ import {
   type StagedOutput,
   TraceError,
 } from "@trace/contracts";
-import type { ObjectStore } from "@trace/kit";
+import type { ObjectHead, ObjectStore } from "@trace/kit";
+import { requireTrue } from "./footers/compare.ts";
+import type { FooterReader } from "./footers/reader.ts";
 import { manifestChecksInFlight } from "./limits.ts";
 import { unstorable } from "./rules/text.ts";
 import { stagingPrefix } from "./rules/token.ts";
@@ -24,12 +27,17 @@ export interface StagedPlace {
   readonly prefix: string;
   readonly taskId: string;
   readonly leaseNo: number;
+  readonly strategy: "replace" | "append";
+  /** The column whose value is each row's partition; null where the attempt writes one partition. */
+  readonly partitionBy: string | null;
+  /** The partition that the attempt writes; null where the dataset has none, or the files name theirs. */
+  readonly partition: string | null;
 }
 
-export interface CheckedOutput {
-  readonly place: StagedPlace;
-  readonly manifest: Manifest;
-}
+/** An output whose files are as its manifest says, or one that is said to be what the dataset holds. */
+export type CheckedOutput =
+  | { readonly kind: "staged"; readonly place: StagedPlace; readonly manifest: Manifest }
+  | { readonly kind: "unchanged"; readonly place: StagedPlace; readonly fingerprint: string };
 
 /** Keys are compared byte for byte; a `..` or an empty part has no meaning in an object key and is refused all the same. */
 function isUnder(prefix: string, key: string): boolean {
@@ -77,17 +85,34 @@ function parseManifest(place: StagedPlace, bytes: Uint8Array, sha256: string): M
     manifest.dataset !== place.dataset && `it is for dataset '${manifest.dataset}'`,
     manifest.task_id !== place.taskId && "it is for another task",
     manifest.lease_no !== place.leaseNo && `it is for lease ${manifest.lease_no}, not ${place.leaseNo}`,
-    manifest.partition !== null && "it names a partition of a dataset that has none",
+    manifest.partition !== place.partition && partitionFault(manifest.partition, place.partition),
+    manifest.files.map((file) => filePartitionFault(file.partition, place)).find((fault) => fault !== undefined),
+    manifest.files.length === 0 && place.partitionBy === null && "it names no file",
     (rows !== manifest.rows || total !== manifest.bytes) && "its totals are not the sums of its files",
-    unstorable({ schema: manifest.schema, keys: manifest.files.map((file) => file.key) }) !== undefined &&
-      "a name in it holds NUL or half of a character",
+    unstorable({ schema: manifest.schema, keys: manifest.files.map((file) => [file.key, file.partition ?? ""]) }) !==
+      undefined && "a name in it holds NUL or half of a character",
+    new Set(manifest.schema.map((column) => column.name)).size !== manifest.schema.length && "it names a column twice",
     new Set(manifest.files.map((file) => file.key)).size !== manifest.files.length && "it names a file twice",
-  ].filter((fault) => fault !== false);
+  ].filter((fault) => typeof fault === "string");
   if (faults.length > 0) {
     const detail = `the manifest contradicts its attempt: ${faults.join("; ")}`;
     throw new TraceError("TR-4001", { detail, where, fix: manifestFix });
   }
   return { ...manifest, files: manifest.files.map(withStorableStats) };
+}
+
+function partitionFault(named: string | null, wanted: string | null): string {
+  const is = named === null ? "it names no partition" : `it is for partition '${named.slice(0, 80)}'`;
+  return wanted === null ? `${is}, and the attempt writes none by name` : `${is}, and the attempt writes '${wanted}'`;
+}
+
+function filePartitionFault(named: string | undefined, place: StagedPlace): string | undefined {
+  if (place.partitionBy === null) {
+    return named === undefined || named === place.partition ? undefined : "a file names a partition of its own";
+  }
+  return named === undefined
+    ? `a file names no partition, and the output is partitioned by '${place.partitionBy}'`
+    : undefined;
 }
 
 /** A smallest or largest value that Postgres cannot keep is one that is not known: readers may only skip by what is known. */
@@ -99,7 +124,7 @@ function withStorableStats(file: ManifestFile): ManifestFile {
   return { ...file, columns };
 }
 
-async function checkFile(store: ObjectStore, place: StagedPlace, file: ManifestFile): Promise<void> {
+async function checkFile(store: ObjectStore, place: StagedPlace, file: ManifestFile): Promise<ObjectHead> {
   if (!isUnder(place.prefix, file.key)) throw foreign(place, file.key, "file");
   const where = `output ${place.dataset}, s3://${place.bucket}/${file.key}`;
   const head = await store.head(place.bucket, file.key);
@@ -110,21 +135,28 @@ async function checkFile(store: ObjectStore, place: StagedPlace, file: ManifestF
       fix: "the attempt is tried again and stages its files anew; if it stays, look for what deletes objects in the datasets bucket",
     });
   }
-  if (head.bytes !== file.bytes || head.sha256 !== file.sha256) {
+  // Of a file in parts the store has another checksum than readers; that of the whole they find out themselves.
+  const expected = file.stored_sha256 ?? file.sha256;
+  if (head.bytes !== file.bytes || head.sha256 !== expected) {
     const stored = head.sha256 === undefined ? "no SHA-256" : `SHA-256 ${head.sha256.slice(0, 12)}…`;
     throw new TraceError("TR-4004", {
-      detail: `'${file.key}' has ${head.bytes} bytes and ${stored} in the store; the manifest says ${file.bytes} bytes and ${file.sha256.slice(0, 12)}…`,
+      detail: `'${file.key}' has ${head.bytes} bytes and ${stored} in the store; the manifest says ${file.bytes} bytes and ${expected.slice(0, 12)}…`,
       where,
       fix: "upload with the x-amz-checksum-sha256 header; the attempt is tried again and stages its files anew",
     });
   }
+  return head;
 }
 
-/** Reads and checks the manifest of one staged output, and every file it names. Throws what refuses the commit. */
+/**
+ * Reads and checks the manifest of one staged output, and every file it names; with `footers` also what each file says of
+ * itself. Throws what refuses the commit.
+ */
 export async function checkStaged(
   store: ObjectStore,
   place: StagedPlace,
   staged: StagedOutput,
+  footers?: FooterReader,
 ): Promise<CheckedOutput> {
   if (!isUnder(place.prefix, staged.manifest_key)) throw foreign(place, staged.manifest_key, "manifest");
   const bytes = await store.get(place.bucket, staged.manifest_key, manifestBytesMax);
@@ -136,25 +168,44 @@ export async function checkStaged(
     });
   }
   const manifest = parseManifest(place, bytes, staged.manifest_sha256);
+  const { schema } = manifest;
+  const files: ManifestFile[] = [];
   for (let from = 0; from < manifest.files.length; from += manifestChecksInFlight) {
     const some = manifest.files.slice(from, from + manifestChecksInFlight);
-    await Promise.all(some.map((file) => checkFile(store, place, file)));
+    const checked = some.map(async (file) => {
+      const head = await checkFile(store, place, file);
+      if (footers === undefined) return file;
+      const { bucket, dataset } = place;
+      return requireTrue({ dataset, bucket, schema, file }, await footers.read(bucket, file.key, head));
+    });
+    files.push(...(await Promise.all(checked)));
   }
-  return { place, manifest };
+  return { kind: "staged", place, manifest: { ...manifest, files } };
 }
 
 interface Declared {
   readonly dataset: string;
   readonly generation_id: number;
   readonly storage_id: string;
+  readonly strategy: "replace" | "append";
+  readonly partition_by: string | null;
+}
+
+interface CheckedAttempt {
+  readonly bucket: string;
+  readonly token: Buffer;
+  readonly taskId: string;
+  readonly leaseNo: number;
+  readonly partition: string | null;
 }
 
 /** Checks everything that an attempt staged against what its job declares and what the store has. Throws what refuses it. */
 export async function checkOutputs(
   store: ObjectStore,
-  staged: readonly StagedOutput[],
+  staged: readonly AttemptOutput[],
   declared: readonly Declared[],
-  attempt: { readonly bucket: string; readonly token: Buffer; readonly taskId: string; readonly leaseNo: number },
+  attempt: CheckedAttempt,
+  footers?: FooterReader,
 ): Promise<CheckedOutput[]> {
   const byName = new Map(declared.map((output) => [output.dataset, output]));
   const names = new Set(staged.map((output) => output.dataset));
@@ -171,8 +222,8 @@ export async function checkOutputs(
     });
   }
   return Promise.all(
-    staged.map((output) => {
-      const { generation_id, storage_id } = byName.get(output.dataset) as Declared;
+    staged.map((output): Promise<CheckedOutput> => {
+      const { generation_id, storage_id, strategy, partition_by } = byName.get(output.dataset) as Declared;
       const place = {
         dataset: output.dataset,
         generationId: generation_id,
@@ -180,8 +231,12 @@ export async function checkOutputs(
         prefix: stagingPrefix(storage_id, attempt.token),
         taskId: attempt.taskId,
         leaseNo: attempt.leaseNo,
+        strategy,
+        partitionBy: partition_by,
+        partition: partition_by === null ? attempt.partition : null,
       };
-      return checkStaged(store, place, output);
+      if ("unchanged" in output) return Promise.resolve({ kind: "unchanged", place, fingerprint: output.fingerprint });
+      return checkStaged(store, place, output, footers);
     }),
   );
 }
