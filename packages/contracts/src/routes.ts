@@ -384,7 +384,7 @@ export const taskRoutes = defineRoutes({
     auth: "task",
     summary: "Name the files of the attempt's pinned inputs",
     answer: z.object({ datasets: z.array(resolvedDatasetSchema) }),
-    errors: ["TR-3001", "TR-4021", "TR-4026"],
+    errors: ["TR-3001", "TR-4026", "TR-4031"],
   },
   createCredentials: {
     method: "POST",

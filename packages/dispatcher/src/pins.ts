@@ -50,8 +50,10 @@ export class Pins {
         actor: caller.name,
         pins_max: pinsMax,
       });
-      if (pin === undefined) throw tooManyPins();
-      return pinOf({ ...pin, name: dataset, number, commit_no: commit, holder });
+      if (pin?.over === true) throw overAlready(expires_at);
+      if (pin === undefined || pin.public_id === null || pin.created_at === null) throw tooManyPins();
+      const { public_id, created_at, expires_at: ends } = pin;
+      return pinOf({ public_id, created_at, expires_at: ends, name: dataset, number, commit_no: commit, holder });
     });
   }
 
@@ -87,6 +89,14 @@ function pinOf(row: {
     holder: row.holder,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at?.toISOString() ?? null,
+  });
+}
+
+function overAlready(expiresAt: string | undefined): TraceError {
+  return new TraceError("TR-1002", {
+    detail: `a pin until ${expiresAt} would be over already`,
+    where: "body.expires_at",
+    fix: "name a time that is still to come, or leave it away; times are compared with the database's clock",
   });
 }
 

@@ -106,6 +106,8 @@ export class Resolver {
     }));
     const rows = new Map((await this.#pick(orgId, asked)).map((row) => [row.place, row]));
     const points = requests.map((request, place) => pointOf(request, rows.get(place)));
+    const paused = this.#race.reach("resolve:picked");
+    if (paused) await paused;
     return this.#filesOf(points, presign);
   }
 
@@ -237,8 +239,7 @@ function pointOf(request: DatasetRequest, row: PickCommitsRow | undefined): Poin
 }
 
 function pointOfInput(row: InputsOfLeaseRow): Point {
-  // A pin of a live attempt holds purges back; whoever comes here without one is late.
-  if (row.purged === true) throw purged(row.name, row.commit_no);
+  if (row.purged === true) throw purgedInput(row.name, row.commit_no);
   return {
     dataset: row.name,
     generationId: row.generation_id,
@@ -249,6 +250,15 @@ function pointOfInput(row: InputsOfLeaseRow): Point {
     keys: row.partition_key === null ? null : [row.partition_key],
     from: row.from_commit,
   };
+}
+
+/** An attempt's pins hold purges back; only one that was claimed while a purge ran can come to this, and its next try pins anew. */
+function purgedInput(name: string, commit: number): TraceError {
+  return new TraceError("TR-4031", {
+    detail: `commit ${commit} of dataset '${name}', which the attempt is to read, was purged`,
+    why: "the purge and the claim met",
+    fix: "nothing: the task is tried again by itself and reads the head of then",
+  });
 }
 
 function unsettled(why: string, asked: readonly Asked[], cause?: unknown): TraceError {

@@ -18,7 +18,8 @@ select coalesce(json_agg(json_build_object('generation_id', generation_id, 'numb
 -- nullable: schema reverted_commit append reverted_slice same_fingerprint slice_key slice_head
 -- notnull: lasts ours
 -- What each output is by now, and what the attempt knew of it: whether its commit is news is decided by rules/supersede.ts. A
--- statement of its own, because it must begin after the generations are locked. `outputs`: generation_id, keys (of the
+-- statement of its own, because it must begin after the generations are locked. A partition that is not there may have been taken away
+-- by the dataset's last revert. `outputs`: generation_id, keys (of the
 -- partitions that the attempt writes), whole (it writes all there are), fingerprint. `lasts` are the inputs that the partitions
 -- were made from, one entry for each attempt that made some of them; `ours` are the attempt's own. The generation that the deployed
 -- version of the job reads counts as the latest one: after a deploy of an earlier version it is not the one with the highest number.
@@ -41,7 +42,11 @@ with wanted as (
    cross join lateral (select * from partitions x where x.generation_id = w.generation_id and x.partition_key = k.partition_key offset 0) p
 )
 select w.generation_id, c.schema, st.head_commit as claimed_head,
-       (select max(t.reverted_commit) from touched t where t.generation_id = w.generation_id) as reverted_commit,
+       case when w.whole then g.reverted_commit
+            else (select max(coalesce(p.reverted_commit, g.reverted_commit))
+                    from unnest(w.keys) k (partition_key)
+                    left join lateral (select x.reverted_commit from partitions x where x.generation_id = w.generation_id and x.partition_key = k.partition_key offset 0) p on true)
+       end as reverted_commit,
        s.append_key as slice_key, s.head_commit as slice_head,
        case when g.strategy = 'append' then
          (select json_build_object('commit_no', a.commit_no, 'lease_no', a.lease_no, 'reverted_commit', a.reverted_commit, 'fingerprint', a.fingerprint)

@@ -11,15 +11,20 @@ select g.generation_id, g.head_commit, g.generation_id = d.current_generation_id
 -- name: heldCommits
 -- params: generation_id, before_commit
 -- notnull: commit_no
--- Commits that somebody holds: a pin that is not over, or an attempt whose lease is still there. A statement of its own, because
--- it must begin after the generation is locked.
+-- Commits that somebody holds: a pin that is not over, an attempt whose lease is still there, a task that has not ended and is to
+-- read the news up to there, however often it is tried. A statement of its own, because it must begin after the generation is locked.
 select p.commit_no from pins p
  where p.generation_id = $1 and p.commit_no < $2 and (p.expires_at is null or p.expires_at > clock_timestamp())
 union
 select ai.commit_no
   from leases l
  cross join lateral (select x.commit_no from attempt_inputs x where x.lease_no = l.lease_no and x.generation_id = $1 and x.commit_no + 0 < $2 offset 0) ai
- where not l.plain;
+ where not l.plain
+union
+select r.to_commit
+  from (select distinct ji.job_id from generations g join job_inputs ji on ji.dataset_id = g.dataset_id where g.generation_id = $1 and ji.read = 'new') j
+ cross join lateral (select x.task_id from live_outputs x where x.job_id = j.job_id offset 0) lo
+ cross join lateral (select x.to_commit from task_ranges x where x.task_id = lo.task_id and x.generation_id = $1 and x.to_commit < $2 offset 0) r;
 
 -- name: purgeableCommits
 -- params: generation_id, before_commit, held

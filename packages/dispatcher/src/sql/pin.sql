@@ -10,12 +10,15 @@ select commit_no, schema, purged_at is not null as purged from commits where gen
 
 -- name: addPin
 -- params: public_id, org_id, holder, generation_id, commit_no, expires_at?, actor, pins_max
--- notnull: created_at
--- The caller holds the generation and has seen that the commit is kept. No row: there are as many pins as there may be.
+-- nullable: public_id created_at expires_at
+-- notnull: over
+-- The caller holds the generation and has seen that the commit is kept. No pin: there are as many pins as there may be, or the pin
+-- would be over before it began (`over`).
 with made as (
   insert into pins (public_id, org_id, holder, generation_id, commit_no, expires_at)
   select $1, $2, $3, $4, $5, $6::text::timestamptz
    where (select count(*) from (select 1 from pins where org_id = $2 limit $8) p) < $8
+     and coalesce($6::text::timestamptz > clock_timestamp(), true)
   returning public_id, created_at, expires_at
 ), audited as (
   insert into audit_log (org_id, actor, action, task_ids, detail)
@@ -23,7 +26,8 @@ with made as (
     from made m cross join generations g join datasets d on d.dataset_id = g.dataset_id
    where g.generation_id = $4
 )
-select public_id, created_at, expires_at from made;
+select m.public_id, m.created_at, m.expires_at, coalesce($6::text::timestamptz <= clock_timestamp(), false) as over
+  from (select 1) one left join made m on true;
 
 -- name: listPins
 -- params: org_id, name?, limit
