@@ -16,8 +16,6 @@ const walkers: Readonly<Record<string, string>> = {
   garbageStatus: "counts up to a bound, and takes the first",
   heldCommits: "a purge, which a person asks for, looks at each lease: as many as tasks that run",
   strayedSlots: "looks at each slot, of which there are as many as limited tasks may run",
-  liveTasksOfJobs: "one live output for each output of a job",
-  startableJobs: "one live output for each output of a job",
 };
 
 /** Of people, about tasks: while there are none the plan walks them, until statistics of the first ones are taken. */
@@ -25,7 +23,7 @@ const ofTasks: readonly string[] = ["findTask", "tasksOfRun"];
 
 /** Tables that grow with the work; the others have as many rows as workers or jobs. */
 const large =
-  "ready|waiting|job_slots|leases|tasks|attempts(_[0-9]+)?|outcomes(_[0-9]+)?|live_outputs|attempt_inputs|outbox|commits|commit_files|commit_partitions|partitions|append_keys|staging|garbage_files";
+  "ready|waiting|job_slots|leases|tasks|attempts(_[0-9]+)?|outcomes(_[0-9]+)?|live_outputs|attempt_inputs|outbox|commits|commit_files|commit_partitions|partitions|append_keys|staging|garbage_files|invalidations|invalidation_sweeps";
 
 beforeAll(async () => {
   world = await World.open({ connectionsMax: 1 });

@@ -65,19 +65,24 @@ on conflict (job_id, output_partition, generation_id) do update
 with ended as materialized (
   select e.job_id, e.output_partition, e.lease_no from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint)
 ), covered as materialized (
-  select distinct e.job_id, e.output_partition, i.generation_id
+  select i.place
     from ended e
-   cross join lateral (select x.generation_id, x.commit_no from invalidations x where x.job_id = e.job_id and x.output_partition = e.output_partition offset 0) i
-   cross join lateral (select x.commit_no from attempt_inputs x where x.lease_no = e.lease_no and x.generation_id = i.generation_id offset 0) ai
+   cross join lateral (
+     select x.ctid as place, x.generation_id, x.commit_no from invalidations x
+      where x.job_id = e.job_id and x.output_partition = e.output_partition offset 0) i
+   cross join lateral (
+     select x.commit_no from attempt_inputs x where x.lease_no = e.lease_no and x.generation_id = i.generation_id offset 0) ai
    where i.commit_no <= ai.commit_no
+), woken as materialized (
+  select i.place
+    from unnest($1::bigint[]) j (job_id)
+   cross join (select distinct output_partition from ended) e
+   cross join lateral (
+     select x.ctid as place from invalidations x where x.job_id = j.job_id and x.output_partition = e.output_partition and x.parked offset 0) i
 ), dropped as (
-  delete from invalidations i using covered c
-   where i.job_id = c.job_id and i.output_partition = c.output_partition and i.generation_id = c.generation_id
+  delete from invalidations where ctid = any (array(select place from covered))
 )
-update invalidations i set parked = false
-  from (select distinct output_partition from ended) e
- where i.job_id = any ($1::bigint[]) and i.output_partition = e.output_partition and i.parked
-   and not exists (select 1 from covered c where c.job_id = i.job_id and c.output_partition = i.output_partition and c.generation_id = i.generation_id);
+update invalidations set parked = false where ctid = any (array(select place from woken except select place from covered));
 
 -- name: unparkInvalidations
 -- params: job_ids
@@ -108,32 +113,30 @@ with recursive line as (
   select l.job_id, l.run, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency is not null as limited,
          jv.ancestors, jv.key_ancestors
     from line l
-    join jobs j on j.job_id = l.job_id
-    join dags d on d.dag_id = j.dag_id
-    join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = l.job_id
-   where not exists (select 1 from live_outputs lo
-                      where lo.run_id = l.run and lo.job_id = any (array(select a from unnest(jv.ancestors) a where a <> all (jv.key_ancestors))))
+   cross join lateral (select x.org_id, x.dag_id from jobs x where x.job_id = l.job_id offset 0) j
+   cross join lateral (select x.current_version_id from dags x where x.dag_id = j.dag_id offset 0) d
+   cross join lateral (select * from job_versions x where x.dag_version_id = d.current_version_id and x.job_id = l.job_id offset 0) jv
+   where not exists (select 1 from (select 1 from live_outputs lo
+                                     where lo.run_id = l.run and lo.job_id = any (array(select a from unnest(jv.ancestors) a where a <> all (jv.key_ancestors))) limit 1) b)
      and not exists (select 1 from job_inputs ji
                        join datasets ds on ds.dataset_id = ji.dataset_id
                        join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)
                       where ji.dag_version_id = jv.dag_version_id and ji.job_id = l.job_id and g.head_commit = 0)
 ), picked as materialized (
-  select o.job_id, o.run, o.key_ancestors, i.output_partition, i.generation_id, i.run_id, i.created_at
+  select o.job_id, o.run, o.key_ancestors, i.place, i.output_partition, i.run_id, i.created_at
     from open o
    cross join lateral (
-     select x.output_partition, x.generation_id, x.run_id, x.created_at from invalidations x
+     select x.ctid as place, x.output_partition, x.run_id, x.created_at from invalidations x
       where x.job_id = o.job_id and coalesce(x.run_id, 0) = o.run and not x.parked limit $2) i
 ), judged as materialized (
   select p.*,
-         exists (select 1 from live_outputs lo where lo.job_id = p.job_id and lo.output_partition = p.output_partition)
+         exists (select 1 from (select 1 from live_outputs lo where lo.job_id = p.job_id and lo.output_partition = p.output_partition offset 0) b)
          or (p.run <> 0 and exists (select 1 from unnest(p.key_ancestors) a (job_id)
                                      cross join lateral (select lo.run_id from live_outputs lo where lo.job_id = a.job_id and lo.output_partition = p.output_partition offset 0) lo
                                      where lo.run_id = p.run)) as busy
     from picked p
 ), parked as (
-  update invalidations i set parked = true
-    from judged u
-   where u.busy and i.job_id = u.job_id and i.output_partition = u.output_partition and i.generation_id = u.generation_id
+  update invalidations set parked = true where ctid = any (array(select place from judged where busy))
 ), startable as (
   select job_id, output_partition, (array_agg(run_id order by created_at desc))[1] as run_id from judged where not busy group by job_id, output_partition
 )
@@ -153,15 +156,15 @@ select coalesce((select json_agg(json_build_object(
 -- of its partitioned inputs. A sweep begins again, when newer commits came meanwhile, once what it told before was begun with: so
 -- however many commits there are, it costs no more than the tasks that come of it.
 with sweep as materialized (
-  select s.job_id, s.generation_id, s.commit_no, s.run_id, jv.dag_version_id, jv.partition_keys, jv.per_partition,
+  select s.ctid as place, s.job_id, s.generation_id, s.commit_no, s.run_id, jv.dag_version_id, jv.partition_keys, jv.per_partition,
          coalesce(s.sweeping_commit_no, s.commit_no) as told_commit_no, case when s.sweeping_commit_no is null then '' else s.after_key end as after_key
     from invalidation_sweeps s
-    join jobs j on j.job_id = s.job_id
-    join dags d on d.dag_id = j.dag_id
-    join job_versions jv on jv.dag_version_id = d.current_version_id and jv.job_id = s.job_id
+   cross join lateral (select x.dag_id from jobs x where x.job_id = s.job_id offset 0) j
+   cross join lateral (select x.current_version_id from dags x where x.dag_id = j.dag_id offset 0) d
+   cross join lateral (select * from job_versions x where x.dag_version_id = d.current_version_id and x.job_id = s.job_id offset 0) jv
    where s.job_id = any ($1::bigint[])
-     and (s.sweeping_commit_no is not null or not exists (select 1 from invalidations i where i.job_id = s.job_id and i.generation_id = s.generation_id))
-     and not exists (select 1 from live_outputs lo where lo.run_id = s.run_id and lo.job_id = any (jv.ancestors))
+     and (s.sweeping_commit_no is not null or not exists (select 1 from (select 1 from invalidations i where i.job_id = s.job_id and i.generation_id = s.generation_id limit 1) b))
+     and not exists (select 1 from (select 1 from live_outputs lo where lo.run_id = s.run_id and lo.job_id = any (jv.ancestors) limit 1) b)
      and not exists (select 1 from job_inputs ji
                        join datasets ds on ds.dataset_id = ji.dataset_id
                        join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)
@@ -188,22 +191,22 @@ with sweep as materialized (
   on conflict (job_id, output_partition, generation_id) do update
      set commit_no = greatest(invalidations.commit_no, excluded.commit_no), run_id = excluded.run_id
 ), reach as materialized (
-  select s.job_id, s.generation_id, s.commit_no, s.told_commit_no, k.last_key, k.keys = $2 as full
+  select s.place, s.commit_no, s.told_commit_no, k.last_key, k.keys = $2 as more
     from sweep s
    cross join lateral (select max(x.partition_key) as last_key, count(*) as keys from key x where x.job_id = s.job_id and x.generation_id = s.generation_id) k
 ), over as (
-  delete from invalidation_sweeps s using reach r
-   where s.job_id = r.job_id and s.generation_id = r.generation_id and not r.full and r.told_commit_no = r.commit_no
+  delete from invalidation_sweeps where ctid = any (array(select place from reach where not more and told_commit_no = commit_no))
 ), moved as (
   update invalidation_sweeps s
-     set sweeping_commit_no = case when r.full then r.told_commit_no end, after_key = case when r.full then r.last_key else '' end
-    from reach r
-   where s.job_id = r.job_id and s.generation_id = r.generation_id and (r.full or r.told_commit_no <> r.commit_no)
+     set (sweeping_commit_no, after_key) = (select case when r.more then r.told_commit_no end, case when r.more then r.last_key else '' end from reach r where r.place = s.ctid)
+   where s.ctid = any (array(select place from reach where more or told_commit_no <> commit_no))
 )
 select count(*)::int as keys from key;
 
 -- name: dropInvalidations
 -- params: job_ids, output_partitions
 -- Those that tasks are created for, one pair for each.
-delete from invalidations i using (select unnest($1::bigint[]) as job_id, unnest($2::text[]) as output_partition) w
- where i.job_id = w.job_id and i.output_partition = w.output_partition;
+delete from invalidations where ctid = any (array(
+  select i.place
+    from unnest($1::bigint[], $2::text[]) as w (job_id, output_partition)
+   cross join lateral (select x.ctid as place from invalidations x where x.job_id = w.job_id and x.output_partition = w.output_partition offset 0) i));
