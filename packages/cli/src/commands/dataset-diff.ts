@@ -176,7 +176,6 @@ async function runDiff(cli: Cli, plan: RowPlan, run: DiffRun): Promise<readonly 
         format: "parquet",
         files: own.map((file) => paths.get(file.sha256) ?? ""),
         schema: schema.map((column) => ({ name: column.name, type: column.type })),
-        ...(own.length > 0 ? {} : { columns: Object.fromEntries(schema.map((column) => [column.name, column.type])) }),
       })),
       output: { kind: "rows", rowsMax: 4 * diffSampleRows, bytesMax: diffSampleBytesMax },
       limits: { deadlineMs: queryDeadlineMs },

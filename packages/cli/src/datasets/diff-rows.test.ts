@@ -112,7 +112,7 @@ function byHand(before: readonly Row[], after: readonly Row[]): { added: number;
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
     added: sum(differences.filter((value) => value > 0)),
-    removed: -sum(differences.filter((value) => value < 0)),
+    removed: Math.abs(sum(differences.filter((value) => value < 0))),
   };
 }
 

@@ -46,8 +46,6 @@ function inputOf(dataset: ResolvedDataset, paths: ReadonlyMap<string, string>): 
     files: dataset.files.map((file) => paths.get(file.sha256) ?? ""),
     format: "parquet",
     ...(schema.length === 0 ? {} : { schema }),
-    // A view of no file at all gets its columns from here.
-    ...(dataset.files.length > 0 ? {} : { columns: Object.fromEntries(schema.map(({ name, type }) => [name, type])) }),
   };
 }
 
