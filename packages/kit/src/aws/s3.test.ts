@@ -271,6 +271,18 @@ describe("a plain read", () => {
     expect(seen.map(byLibrary)).toEqual([false, true]);
   });
 
+  test("of the head keeps its connection for the next one", async () => {
+    const own = newStore();
+    answer = { status: 200, headers: { "content-length": "5" } };
+    const connections: unknown[] = [];
+    const count = (socket: unknown) => connections.push(socket);
+    server.on("connection", count);
+    for (let call = 0; call < 3; call += 1) await own.head("b", "k");
+    server.off("connection", count);
+    expect(connections).toHaveLength(1);
+    await own.stop();
+  });
+
   test("that breaks off in the middle is asked again by the library", async () => {
     answer = { status: 200, headers: { "content-length": "50", connection: "close" }, body: "not all of it" };
     await expect(store.get("b", "k", 100)).rejects.toMatchObject({ code: "TR-4006" });

@@ -56,7 +56,9 @@ export class PlainReads {
   ): Promise<PlainAnswer | undefined> {
     const path = `/${encodePart(bucket)}/${key.split("/").map(encodePart).join("/")}`;
     try {
-      const answer = await this.#pool.request({ method, path, headers: this.#signed(method, path, more) });
+      const headers = this.#signed(method, path, more);
+      // Otherwise each HEAD would end its connection, for the sake of servers that send a body with it.
+      const answer = await this.#pool.request({ method, path, headers, reset: false });
       // Whoever reads the body sees it break off; nobody listens to one that is dropped.
       answer.body.on("error", () => {});
       return {
