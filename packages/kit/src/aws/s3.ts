@@ -110,7 +110,7 @@ async function plainBody(
   key: string,
 ): Promise<Uint8Array | undefined> {
   if (answer === undefined || answer.status !== status) {
-    answer?.drop();
+    await answer?.drop();
     return undefined;
   }
   const said = answer.header("content-length");
@@ -191,7 +191,7 @@ export class ObjectStore implements Service {
   /** Undefined when there is no such object. */
   async head(bucket: string, key: string): Promise<ObjectHead | undefined> {
     const plain = await this.#reads?.send("HEAD", bucket, key, { "x-amz-checksum-mode": "ENABLED" });
-    plain?.drop();
+    await plain?.drop();
     if (plain?.status === 200) return headOf(plain);
     if (plain?.status === 404) return undefined;
     try {
@@ -209,7 +209,7 @@ export class ObjectStore implements Service {
   async get(bucket: string, key: string, bytesMax: number): Promise<Uint8Array | undefined> {
     const plain = await this.#reads?.send("GET", bucket, key);
     if (plain?.status === 404) {
-      plain.drop();
+      await plain.drop();
       return undefined;
     }
     const read = await plainBody(plain, 200, bytesMax, bucket, key);

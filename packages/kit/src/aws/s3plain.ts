@@ -19,7 +19,7 @@ export interface PlainAnswer {
   header(name: string): string | undefined;
   readonly body: Dispatcher.ResponseData["body"];
   /** Its body is not wanted; the connection is kept. */
-  drop(): void;
+  drop(): Promise<void>;
 }
 
 const emptySha256 = sha256Hex("");
@@ -68,7 +68,7 @@ export class PlainReads {
           return Array.isArray(value) ? value[0] : value;
         },
         body: answer.body,
-        drop: () => void answer.body.dump().catch(() => {}),
+        drop: () => answer.body.dump().catch(() => {}),
       };
     } catch {
       // The library makes the same call next, and says what is wrong if it still is.
