@@ -65,7 +65,7 @@ export function withoutPartitions(dag: string, job: string): TraceError {
 function needsPartition(dag: string, job: string): TraceError {
   return new TraceError("TR-3017", {
     detail: `job '${dag}.${job}' runs per partition, and no partition is named`,
-    fix: `name one as \`partition\`, or run all of them: 'trace run ${dag} --jobs ${job}'`,
+    fix: `name one as \`partition\`, or run all of them: 'trace run ${dag} --job ${job}'`,
   });
 }
 

@@ -152,7 +152,7 @@ function tooManyTasks(dag: string, job: string): TraceError {
   return new TraceError("TR-3018", {
     detail: `with the partitions of job '${dag}.${job}' the run would begin with more than ${runTasksMax} tasks`,
     why: "the tasks that begin a run are created in one transaction, all or none",
-    fix: "name fewer jobs, or the partitions to make: 'trace run DAG --jobs JOB --partitions A,B'",
+    fix: "name fewer jobs, or the partitions to make: 'trace run DAG --job JOB --partition A B'",
   });
 }
 

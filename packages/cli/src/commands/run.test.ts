@@ -91,6 +91,24 @@ test("--job sends the jobs", async () => {
   expect(jobs).toEqual(["a", "b"]);
 });
 
+test("--partition sends the partitions, and one that is none is refused with the one that was meant", async () => {
+  let body: unknown;
+  stack.answers.run = async (call) => {
+    body = call.body;
+    return completedRun();
+  };
+  await harness().run("run", "quakes", "--job", "split", "--partition", "2001-01", "2001-02");
+  expect(body).toEqual({ jobs: ["split"], partitions: ["2001-01", "2001-02"] });
+  stack.answers.run = async () => {
+    throw new TraceError("TR-3017", { detail: "there is no partition '2001-1'", fix: "did you mean '2001-01'?" });
+  };
+  const refused = await harness().run("run", "quakes", "--partition", "2001-1");
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain("did you mean '2001-01'?");
+  const empty = await harness().run("run", "quakes", "--partition", "");
+  expect(empty).toMatchObject({ code: 2, stdout: "" });
+});
+
 test("on a terminal the block is redrawn in place and the cursor comes back", async () => {
   states(sampleRun(), sampleRun(), completedRun());
   const { stderr } = await harness({ columns: 80, rows: 24, env: { TERM: "xterm" } }).run("run", "quakes");

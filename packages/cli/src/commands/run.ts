@@ -8,11 +8,12 @@ import type { CliOf } from "../program.ts";
 import { watchRun } from "../runs/watch.ts";
 import { bytes, count, duration, plural } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
-import { durationArgument, examples, nameArgument, nameArguments } from "./arguments.ts";
+import { durationArgument, examples, keyArguments, nameArgument, nameArguments } from "./arguments.ts";
 import { withMeantDag } from "./dag-names.ts";
 
 interface RunOptions {
   readonly job?: readonly string[];
+  readonly partition?: readonly string[];
   readonly wait: boolean;
   readonly timeout?: number;
 }
@@ -26,6 +27,7 @@ export function registerRun(program: Command, cliOf: CliOf): void {
     )
     .argument("<dag>", "name of a deployed DAG", nameArgument)
     .option("--job <job...>", "only these jobs, and what depends on them", nameArguments)
+    .option("--partition <key...>", "only these partitions of the jobs, which must all have them", keyArguments)
     .option("--no-wait", "start it and do not watch")
     .option("--timeout <time>", "stop watching after this, for example 10m (exit code 4)", durationArgument)
     .addHelpText(
@@ -33,6 +35,7 @@ export function registerRun(program: Command, cliOf: CliOf): void {
       examples(
         ["trace run quakes", "run it and watch; exit code 3 when it fails"],
         ["trace run quakes --job by_region", "one job"],
+        ["trace run flights --job split --partition 2001-01 2001-02", "two partitions of a job"],
         ["trace run quakes --no-wait --json", "print the run and go on"],
       ),
     )
@@ -43,16 +46,20 @@ export function registerRun(program: Command, cliOf: CliOf): void {
 }
 
 /** Throws TR-1006 and TR-3010 with the name that was probably meant. */
-async function startRun(client: UserClient, dag: string, jobs: readonly string[] | undefined): Promise<Run> {
+async function startRun(client: UserClient, dag: string, { job: jobs, partition }: RunOptions): Promise<Run> {
   try {
-    return await client.run({ params: { dag }, body: jobs === undefined ? {} : { jobs: [...jobs] } });
+    const body = {
+      ...(jobs === undefined ? {} : { jobs: [...jobs] }),
+      ...(partition === undefined ? {} : { partitions: [...partition] }),
+    };
+    return await client.run({ params: { dag }, body });
   } catch (error) {
     throw await withMeantDag(client, error, { dag, jobs });
   }
 }
 
 async function runDag(cli: Cli, client: UserClient, dag: string, options: RunOptions): Promise<void> {
-  const started = await startRun(client, dag, options.job);
+  const started = await startRun(client, dag, options);
   if (!options.wait) {
     if (cli.json) cli.printJson(started);
     else {

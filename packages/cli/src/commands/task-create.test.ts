@@ -60,6 +60,14 @@ test("every flag reaches the task", async () => {
   ]);
 });
 
+test("--partition makes a task for each key", async () => {
+  const parts = ["--partition", "2001-01", "2001-02"];
+  const { code, stdout } = await harness().run("task", "create", job, ...parts);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `${idOf(0)}\n${idOf(1)}\n` });
+  expect(asked).toMatchObject([{ partition: "2001-01" }, { partition: "2001-02" }]);
+  expect((await harness().run("task", "create", job, "--partition", "")).code).toBe(2);
+});
+
 test("a time from now is counted from now", async () => {
   await harness().run("task", "create", job, "--run-at", "10m");
   expect(asked).toMatchObject([{ run_at: new Date(sampleNowMs + 600_000).toISOString() }]);

@@ -19,7 +19,15 @@ import { nearest } from "../nearest.ts";
 import type { CliOf } from "../program.ts";
 import { readSmallFile } from "../state/settings-file.ts";
 import { count, plural } from "../terminal/format.ts";
-import { type Ahead, aheadArgument, examples, signedNumber, timeAhead, wholeNumber } from "./arguments.ts";
+import {
+  type Ahead,
+  aheadArgument,
+  examples,
+  keyArguments,
+  signedNumber,
+  timeAhead,
+  wholeNumber,
+} from "./arguments.ts";
 
 type Answers = RouteAnswer<(typeof userRoutes)["createTasks"]>["items"];
 
@@ -33,6 +41,7 @@ interface CreateOptions {
   readonly priority?: number;
   readonly runAt?: Ahead;
   readonly dedupeKey?: string;
+  readonly partition?: readonly string[];
   readonly count: number;
 }
 
@@ -52,6 +61,7 @@ export function registerTaskCreate(task: Command, cliOf: CliOf): void {
       aheadArgument,
     )
     .option("--dedupe-key <key>", "names the task among those of its job")
+    .option("--partition <key...>", "of a job in partitions: those to make, a task for each", keyArguments)
     .option(
       "--count <n>",
       `so many alike, up to ${count(actionTasksMax)}`,
@@ -66,6 +76,7 @@ export function registerTaskCreate(task: Command, cliOf: CliOf): void {
           `trace task create quakes.ingest_quakes --payload '{"day":"2026-11-23"}' --dedupe-key 2026-11-23`,
           "one per day",
         ],
+        ["trace task create flights.split --partition 2001-02", "one partition"],
         ["trace task create plain.noop --count 1000 --run-at 10m", "a thousand, in ten minutes"],
       ),
     )
@@ -115,7 +126,7 @@ async function create(
   job: JobName,
   options: Omit<CreateOptions, "payload"> & { readonly payload: Record<string, unknown> },
 ): Promise<void> {
-  const { payload, priority, runAt, dedupeKey } = options;
+  const { payload, priority, runAt, dedupeKey, partition } = options;
   const item = {
     ...job,
     payload,
@@ -123,7 +134,9 @@ async function create(
     ...(dedupeKey === undefined ? {} : { dedupe_key: dedupeKey }),
     ...(runAt === undefined ? {} : { run_at: timeAhead(runAt, cli.io.clock.nowMs()) }),
   };
-  const answer = await client.createTasks({ body: { items: Array.from({ length: options.count }, () => item) } });
+  const items = partition === undefined ? [item] : partition.map((key) => ({ ...item, partition: key }));
+  const alike = Array.from({ length: options.count }, () => items).flat();
+  const answer = await client.createTasks({ body: { items: alike } });
   const refused = answer.items.flatMap(({ error }) => (error === undefined ? [] : [error]));
   if (refused.length === 0 || answer.items.length > 1) {
     if (cli.json) cli.printJson(answer);

@@ -55,6 +55,7 @@ function show(cli: Cli, task: TaskDetail, concurrency: number | undefined): void
   const lines = [
     `${palette.bold(`${task.dag}.${task.job}`)}  ${paintOfState(task.state, palette)(task.state)}`,
     fact(palette, "task", task.task_id),
+    ...((task.partition ?? null) === null ? [] : [fact(palette, "partition", printable(task.partition ?? ""))]),
     fact(palette, "operator", `${printable(task.operator)}, queue ${task.queue}, priority ${task.priority}`),
     fact(palette, "created", `${moment(task.created_at)} (${relative(task.created_at, nowMs)})`),
   ];

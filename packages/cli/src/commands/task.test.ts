@@ -54,6 +54,20 @@ test("a list shows what a task does or why it ended, and how to get the next pag
   expect(stderr).toContain("trace task list --dag quakes --cursor c2");
 });
 
+test("tasks of partitions show them, in a list and alone; where there are none, no column is", async () => {
+  const before = { list: stack.answers.listTasks, get: stack.answers.getTask };
+  expect((await harness().run("task", "list")).stdout).not.toContain("partition");
+  stack.answers.listTasks = async () => ({ tasks: [{ ...sampleTask(), partition: "2001-02" }, dead], next: null });
+  stack.answers.getTask = async () => ({ ...detail, partition: "2001-\u001b[2J02" });
+  const { stdout } = await harness().run("task", "list");
+  expect(stdout.split("\n")[0]).toMatch(/^task +job +partition +state/);
+  expect(stdout).toMatch(/ingest_\S+ +2001-02 +running/);
+  const shown = await harness().run("task", "show", dead.task_id);
+  expect(shown.stdout).toMatch(/partition +2001-/);
+  expect(shown.stdout).not.toContain("\u001b[2J");
+  Object.assign(stack.answers, { listTasks: before.list, getTask: before.get });
+});
+
 test("a narrow terminal shows jobs whole and no beginnings of results", async () => {
   const { stdout } = await harness({ columns: 80, env: { NO_COLOR: "1" } }).run("task", "list");
   expect(stdout).toContain("quakes.ingest_quakes");

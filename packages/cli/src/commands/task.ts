@@ -98,10 +98,12 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
   const wide = !cli.io.stdout.isTTY || cli.outWidth >= 120;
   // What a narrow terminal leaves of a result says nothing; `task show` has it whole.
   const results = cli.outWidth >= 100;
+  const partitioned = page.tasks.some((task) => (task.partition ?? null) !== null);
   const { lines } = renderTable({
     columns: [
       { title: "task", whole: true },
       { title: "job" },
+      ...(partitioned ? [{ title: "partition" }] : []),
       { title: "state", whole: true },
       { title: "try", align: "right" },
       { title: "created", whole: true },
@@ -113,6 +115,7 @@ async function list(cli: Cli, client: UserClient, options: ListOptions): Promise
       return [
         wide ? task.task_id : shortTaskId(task.task_id),
         `${task.dag}.${task.job}`,
+        ...(partitioned ? [task.partition ?? ""] : []),
         { text: task.state, paint: paintOfState(task.state, palette) },
         String(task.attempt),
         relative(task.created_at, nowMs),
