@@ -30,6 +30,8 @@ const actions = ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:
 export interface AttemptLease {
   readonly token: Buffer;
   readonly lease_no: number;
+  /** Where it writes, as described with its lease. */
+  readonly outputs: unknown;
 }
 
 export class Credentials {
@@ -45,6 +47,7 @@ export class Credentials {
   async of(lease: AttemptLease): Promise<StagingCredentials> {
     const { tokens, roleArn } = this.#options;
     if (tokens === undefined || roleArn === undefined) throw notConfigured();
+    if (!Array.isArray(lease.outputs) || lease.outputs.length === 0) throw writesNothing();
     const key = lease.token.toString("hex");
     const kept = this.#kept.get(key);
     const keys = kept === undefined ? undefined : await this.#stillGood(key, kept);
@@ -120,6 +123,13 @@ function notConfigured(): TraceError {
   return new TraceError("TR-4029", {
     detail: "attempts have no keys of their own here",
     why: "the dispatcher was started without AWS_ENDPOINT_URL_STS and TRACE_STAGING_ROLE_ARN",
+    fix: workersKey,
+  });
+}
+
+function writesNothing(): TraceError {
+  return new TraceError("TR-4029", {
+    detail: "the attempt writes no dataset, so there is nothing that keys of its own could open",
     fix: workersKey,
   });
 }
