@@ -12,6 +12,8 @@ export const afterTable = "_after";
 export interface RowPlan {
   /** Columns that both versions have, in the order of the newer one. */
   readonly columns: readonly string[];
+  /** Their types in the newer one. */
+  readonly types: readonly string[];
   readonly key: readonly string[];
   readonly sql: string;
 }
@@ -20,9 +22,9 @@ function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-function sharedColumns(before: readonly Column[], after: readonly Column[]): string[] {
+function sharedColumns(before: readonly Column[], after: readonly Column[]): Column[] {
   const known = new Set(before.map((column) => column.name.toLowerCase()));
-  return after.map((column) => column.name).filter((name) => known.has(name.toLowerCase()));
+  return after.filter((column) => known.has(column.name.toLowerCase()));
 }
 
 const counts = (name: string) => `(SELECT count(*) FROM ${name})`;
@@ -33,7 +35,9 @@ export function planRows(
   after: readonly Column[],
   key: readonly string[],
 ): RowPlan | undefined {
-  const columns = sharedColumns(before, after);
+  const shared = sharedColumns(before, after);
+  const columns = shared.map((column) => column.name);
+  const types = shared.map((column) => column.type);
   if (columns.length === 0) return undefined;
   const list = columns.map(quoted).join(", ");
   const keys = key.map((name) => columns.find((column) => column.toLowerCase() === name.toLowerCase()) ?? name);
@@ -46,7 +50,7 @@ export function planRows(
     const sql = `WITH ${differing}, "_d" AS (SELECT 0 AS "_doubles")
 ${part("+", '"_added"', '"_added"', list)}
 UNION ALL ${part("-", '"_removed"', '"_removed"', list)}`;
-    return { columns, key: keys, sql };
+    return { columns, types, key: keys, sql };
   }
   const sql = `WITH ${differing},
   "_new" AS MATERIALIZED (FROM "_added" ANTI JOIN "_removed" USING (${using})),
@@ -58,7 +62,7 @@ ${part("+", '"_new"', '"_new"', using)}
 UNION ALL ${part("-", '"_gone"', '"_gone"', using)}
 UNION ALL ${part("<", '"_from"', '"_from"', using)}
 UNION ALL ${part(">", '"_to"', '"_to"', using)}`;
-  return { columns, key: keys, sql };
+  return { columns, types, key: keys, sql };
 }
 
 export type RowChange =

@@ -1,6 +1,7 @@
 /** What differs between two versions of a dataset, in lines for a terminal. Pure. */
 import type { Column, DatasetDiff, DatasetVersion, Extent, PartitionChange } from "@trace/contracts";
 import { diffPartitionsShownMax } from "../limits.ts";
+import { numeric } from "../query/render.ts";
 import type { Paint, Palette } from "../terminal/ansi.ts";
 import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
 import { renderTable, type TableCell } from "../terminal/table.ts";
@@ -51,7 +52,8 @@ export function extentText(extent: Extent): string {
 /** `commit 12  2026-11-24 06:00:00 UTC (2 h ago)  1,707 rows, 84 kB in 1 file`. */
 function sideLine(label: string, side: DatasetVersion, { nowMs, palette, width }: DiffViewOptions): string {
   if (side.commit === 0) return `  ${palette.dim(label)}  nothing: before the first commit`;
-  const when = side.committed_at === null ? "" : `${moment(side.committed_at)} (${relative(side.committed_at, nowMs)})`;
+  const ago = side.committed_at === null || width < 100 ? "" : ` (${relative(side.committed_at, nowMs)})`;
+  const when = side.committed_at === null ? "" : `${moment(side.committed_at)}${ago}`;
   const text = [`commit ${side.commit}`, when, extentText(side)].filter((part) => part !== "").join("  ");
   return `  ${palette.dim(label)}  ${cut(text, width - label.length - 5)}`;
 }
@@ -66,7 +68,7 @@ export function diffLines(diff: DatasetDiff, options: DiffViewOptions): string[]
     palette.bold(`${diff.dataset}, commit ${from.commit} to ${to.commit}`),
     sideLine("from", from, options),
     sideLine("to  ", to, options),
-    `  ${palette.dim("sum ")}  ${rows === "±0" ? "as many rows" : `${rows} rows`}, ${size === "±0" ? "the same size" : size}`,
+    `  ${palette.dim("sum ")}  ${rows === "±0" ? "as many rows" : `${rows} ${Math.abs(to.rows - from.rows) === 1 ? "row" : "rows"}`}, ${size === "±0" ? "the same size" : size}`,
     ...schemaLines(diff, options),
     ...partitionLines(diff, options),
   ];
@@ -147,7 +149,10 @@ export function rowLines(plan: RowPlan, found: RowDiff, { palette, width }: Diff
   const lines = ["", `${palette.bold("Rows")}  ${parts.join(", ")}`];
   const whole = sample.filter((change) => change.change !== "changed");
   if (whole.length > 0) {
-    const columns = [{ title: "" }, ...plan.columns.map((title) => ({ title }))];
+    const columns = [
+      { title: "" },
+      ...plan.columns.map((title, index) => ({ title, align: sideOf(plan.types[index] ?? "") })),
+    ];
     const rows = whole.map((change): TableCell[] => {
       const paint = paintOf(change.change, palette);
       return [{ text: marks[change.change], paint }, ...cells(change.row, paint)];
@@ -160,6 +165,10 @@ export function rowLines(plan: RowPlan, found: RowDiff, { palette, width }: Diff
   const left = added + removed + (changed ?? 0) - sample.length;
   if (left > 0) lines.push(palette.dim(`  and ${count(left)} more`));
   return lines;
+}
+
+function sideOf(type: string): "left" | "right" {
+  return numeric.test(type) ? "right" : "left";
 }
 
 function cells(row: readonly unknown[], paint: Paint): TableCell[] {

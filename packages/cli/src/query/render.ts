@@ -8,7 +8,8 @@ export type QueryFormat = (typeof queryFormats)[number];
 
 type Rows = readonly (readonly unknown[])[];
 
-const numeric = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|REAL|DOUBLE|DECIMAL(\(.*\))?|NUMERIC(\(.*\))?)$/i;
+/** Types whose values stand at the right. */
+export const numeric = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|REAL|DOUBLE|DECIMAL(\(.*\))?|NUMERIC(\(.*\))?)$/i;
 
 function cellText(value: unknown): string {
   if (typeof value === "string") return value;
