@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Run } from "@trace/contracts";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { ExampleCopy } from "./harness/example-copy.ts";
 import { fetchFile, readFiles, resolve } from "./harness/reader.ts";
 import { type RunningStack, startStack, tellIfFailed } from "./harness/stack.ts";
 import { TraceProcess } from "./harness/up.ts";
@@ -30,14 +31,18 @@ function dayOf(ms: number): string {
 
 let running: RunningStack;
 let first: Run;
+const copy = new ExampleCopy();
 
 beforeAll(async () => {
-  running = await startStack({ roots: [exampleData] });
+  running = await startStack({ roots: [copy.folder] });
   await deployExample(running.access);
   first = await runToEnd(running.access, "quakes", runMsMax);
 });
 afterEach((context) => tellIfFailed(context, running?.folder));
-afterAll(() => running?.stop());
+afterAll(async () => {
+  await running?.stop();
+  copy.remove();
+});
 
 test("a run of the example commits both datasets, each by one task at its first attempt", () => {
   expect(first.state).toBe("completed");
@@ -57,15 +62,15 @@ test("a run of the example commits both datasets, each by one task at its first 
 test("quakes has every feature of the file once, typed, with the region that its place says", async () => {
   const quakes = await resolve(running.access, "quakes");
   expect(quakes.schema).toEqual([
-    { name: "id", type: "VARCHAR" },
-    { name: "time", type: "TIMESTAMP" },
-    { name: "magnitude", type: "DOUBLE" },
-    { name: "place", type: "VARCHAR" },
-    { name: "region", type: "VARCHAR" },
-    { name: "depth", type: "DOUBLE" },
-    { name: "longitude", type: "DOUBLE" },
-    { name: "latitude", type: "DOUBLE" },
-    { name: "updated", type: "TIMESTAMP" },
+    { name: "id", type: "VARCHAR", field_id: 1 },
+    { name: "time", type: "TIMESTAMP", field_id: 2 },
+    { name: "magnitude", type: "DOUBLE", field_id: 3 },
+    { name: "place", type: "VARCHAR", field_id: 4 },
+    { name: "region", type: "VARCHAR", field_id: 5 },
+    { name: "depth", type: "DOUBLE", field_id: 6 },
+    { name: "longitude", type: "DOUBLE", field_id: 7 },
+    { name: "latitude", type: "DOUBLE", field_id: 8 },
+    { name: "updated", type: "TIMESTAMP", field_id: 9 },
   ]);
   const rows = await readFiles(
     quakes.files,
@@ -117,8 +122,19 @@ test("'trace query' prints the dataset, as a process of its own", async () => {
   expect(query.stdout.trim().split(/\r?\n/)).toEqual(["quakes,regions", `1707,${regions.size}`]);
 });
 
-test("a second run is version 2: new readers see its files alone, readers of version 1 still have theirs", async () => {
+test("a run of a file that did not change commits nothing: readers have what they had", async () => {
   const before = await resolve(running.access, "quakes");
+  const again = await runToEnd(running.access, "quakes", runMsMax);
+  expect([again.state, again.commits]).toEqual(["completed", []]);
+  expect(again.tasks.map(({ job, state }) => [job, state])).toEqual([["ingest_quakes", "completed"]]);
+  const after = await resolve(running.access, "quakes");
+  expect(after.commit).toBe(before.commit);
+  expect(after.files.map(({ key }) => key)).toEqual(before.files.map(({ key }) => key));
+});
+
+test("a run of a file that was written anew is version 2: new readers see its files alone, readers of version 1 still have theirs", async () => {
+  const before = await resolve(running.access, "quakes");
+  copy.change();
   const second = await runToEnd(running.access, "quakes", runMsMax);
   expect(second.commits).toEqual(
     expect.arrayContaining([

@@ -8,6 +8,7 @@ import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Access } from "./harness/access.ts";
 import { datasetsBucket } from "./harness/access.ts";
+import { ExampleCopy } from "./harness/example-copy.ts";
 import { TestFolder } from "./harness/folder.ts";
 import { HeldServer } from "./harness/held-server.ts";
 import { killAll, untilNoneOf } from "./harness/processes.ts";
@@ -19,7 +20,6 @@ import {
   createWork,
   deploy,
   deployExample,
-  exampleData,
   fates,
   fetchDag,
   noopDag,
@@ -37,9 +37,10 @@ let folder: TestFolder;
 let up: TraceProcess;
 let access: Access;
 const server = new HeldServer();
+const copy = new ExampleCopy();
 
 async function start(): Promise<void> {
-  ({ up, access } = await spawnUp(folder, ["--root", exampleData, "--allow", server.authority]));
+  ({ up, access } = await spawnUp(folder, ["--root", copy.folder, "--allow", server.authority]));
 }
 
 beforeAll(async () => {
@@ -62,6 +63,7 @@ afterAll(async () => {
   } finally {
     killAll(folder.processes());
     folder.remove();
+    copy.remove();
   }
 });
 
@@ -127,6 +129,7 @@ test("kill -9 of every process at once: the next start loses nothing, does nothi
   const before = await resolve(access, "quakes");
   const stalledKey = "d/aaaaaaaaaaaaaaaa/a/00000000000aaaaaaaaaaaaaaaa/0.parquet";
   const ids = await createWork(access, "short", 150);
+  copy.change();
   const { run_id } = await access.user.run({ params: { dag: "quakes" }, body: {} });
   ids.push(...(await createWork(access, "short", 150)));
   const { items } = await access.user.createTasks({ body: { items: [{ dag: "stalled", job: "fetch" }] } });

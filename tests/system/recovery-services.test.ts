@@ -3,6 +3,7 @@
  * commits once, and no reader ever sees half of a commit.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { ExampleCopy } from "./harness/example-copy.ts";
 import { readFiles, resolve, Watcher } from "./harness/reader.ts";
 import { type Role, type RunningStack, startStack, tellIfFailed } from "./harness/stack.ts";
 import { until } from "./harness/until.ts";
@@ -10,7 +11,6 @@ import {
   createWork,
   deploy,
   deployExample,
-  exampleData,
   fates,
   noopDag,
   notExactlyOnce,
@@ -24,16 +24,20 @@ const tasksEach = 150;
 const overMsMax = 120_000;
 
 let running: RunningStack;
+const copy = new ExampleCopy();
 
 beforeAll(async () => {
-  running = await startStack({ roots: [exampleData] });
+  running = await startStack({ roots: [copy.folder] });
   await deploy(running.access, noopDag("short", "50ms"));
   await deployExample(running.access);
   // A first run, so that there is something to be replaced.
   await runToEnd(running.access, "quakes", 60_000);
 });
 afterEach((context) => tellIfFailed(context, running?.folder));
-afterAll(() => running?.stop());
+afterAll(async () => {
+  await running?.stop();
+  copy.remove();
+});
 
 async function heads(): Promise<number[]> {
   const names = ["quakes", "quakes_by_region_day"];
@@ -59,6 +63,7 @@ test.each(victims)(
     const restarts = running.restarts(victim);
     const watcher = new Watcher(access, "quakes");
     const ids = await createWork(access, "short", tasksEach);
+    copy.change();
     const { run_id } = await access.user.run({ params: { dag: "quakes" }, body: {} });
     ids.push(...(await createWork(access, "short", tasksEach)));
     await until(
