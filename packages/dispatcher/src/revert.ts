@@ -240,6 +240,6 @@ function nothingToDo(name: string, { to, partitions }: RevertRequest, head: numb
   return new TraceError("TR-4027", {
     detail: `${what} at the head, commit ${head}, and at commit ${to} hold the same files`,
     why: "there is nothing to go back to; nothing was changed",
-    fix: `'trace dataset diff ${name} --from ${to} --to ${head}' shows what differs`,
+    fix: `'trace dataset diff ${name} ${to} ${head}' shows what differs`,
   });
 }
