@@ -2,7 +2,7 @@
 import type { SessionPolicy } from "../sts/policy.ts";
 
 /** What a grant is made of. */
-export type GrantedAction = "GetObject" | "PutObject" | "DeleteObject" | "ListBucket";
+export type GrantedAction = "AbortMultipartUpload" | "GetObject" | "PutObject" | "DeleteObject" | "ListBucket";
 
 /**
  * What an operation asks for: the action of S3's own table that it needs.
@@ -40,16 +40,19 @@ export interface Access {
   touches(bucket: string): boolean;
 }
 
-/** An upload in parts is no object yet: whoever may put the object may also look at its parts and give it up. */
-const grantFor: Readonly<Record<S3Action, GrantedAction>> = {
-  AbortMultipartUpload: "PutObject",
-  DeleteObject: "DeleteObject",
-  GetObject: "GetObject",
-  GetObjectAttributes: "GetObject",
-  ListBucket: "ListBucket",
-  ListBucketMultipartUploads: "ListBucket",
-  ListMultipartUploadParts: "PutObject",
-  PutObject: "PutObject",
+/**
+ * An upload in parts is no object yet: whoever may put the object may also look at its parts and give it up. Giving up alone is
+ * granted to who collects what others left.
+ */
+const grantsFor: Readonly<Record<S3Action, readonly GrantedAction[]>> = {
+  AbortMultipartUpload: ["PutObject", "AbortMultipartUpload"],
+  DeleteObject: ["DeleteObject"],
+  GetObject: ["GetObject"],
+  GetObjectAttributes: ["GetObject"],
+  ListBucket: ["ListBucket"],
+  ListBucketMultipartUploads: ["ListBucket"],
+  ListMultipartUploadParts: ["PutObject"],
+  PutObject: ["PutObject"],
 };
 
 export function accessOfGrants(grants: readonly S3Grant[]): Access {
@@ -63,7 +66,7 @@ export function accessOfGrants(grants: readonly S3Grant[]): Access {
       grants.some(
         (grant) =>
           grant.bucket === bucket &&
-          grant.actions.includes(grantFor[action]) &&
+          grantsFor[action].some((needed) => grant.actions.includes(needed)) &&
           (name ?? "").startsWith(grant.prefix ?? ""),
       ),
     touches: (bucket) => grants.some((grant) => grant.bucket === bucket),
