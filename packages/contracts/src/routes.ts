@@ -107,6 +107,14 @@ export const userRoutes = defineRoutes({
     answer: deployAnswerSchema,
     errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
   },
+  listDags: {
+    method: "GET",
+    path: "/v1/dags",
+    auth: "user",
+    summary: "List DAGs at their current version",
+    answer: z.object({ dags: z.array(dagSchema) }),
+    errors: [],
+  },
   planDag: {
     method: "POST",
     path: "/v1/dags/plan",
@@ -117,14 +125,6 @@ export const userRoutes = defineRoutes({
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: dagPlanSchema,
     errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
-  },
-  listDags: {
-    method: "GET",
-    path: "/v1/dags",
-    auth: "user",
-    summary: "List DAGs at their current version",
-    answer: z.object({ dags: z.array(dagSchema) }),
-    errors: [],
   },
   run: {
     method: "POST",
