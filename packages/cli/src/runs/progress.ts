@@ -77,6 +77,8 @@ export function progressText(progress: Progress): string {
   const { done, total, unit } = progress;
   if (done !== undefined && total !== undefined && total > 0) {
     const percent = `${Math.min(100, Math.floor((done / total) * 100))} %`;
+    // Of a hundred parts, when nobody knows parts of what.
+    if (unit === undefined && total === 100) return [...parts.filter((part) => part !== ""), percent].join(", ");
     const first = unit === "rows" || unit === undefined ? count(done) : amount(done, unit);
     parts.push(`${first} of ${amount(total, unit)} (${percent})`);
   } else if (done !== undefined && done > 0) {
@@ -89,8 +91,8 @@ export function progressText(progress: Progress): string {
 export function paceText(meter: ProgressMeter, progress: Progress, nowMs: number): string {
   const { done = 0, total, unit } = progress;
   const speed = meter.perSecond;
-  // Milliseconds a second say nothing.
-  const parts = speed === undefined || unit === "ms" ? [] : [`${amount(rounded(speed), unit)}/s`];
+  // Milliseconds a second say nothing, and so do parts of nobody knows what.
+  const parts = speed === undefined || unit === "ms" || unit === undefined ? [] : [`${amount(rounded(speed), unit)}/s`];
   if (total === undefined) {
     if (done > 0) parts.push("total unknown");
   } else if (done < total) parts.push(etaText(meter.leftMs(nowMs)));

@@ -97,6 +97,7 @@ test("progress names its unit, and a missing total is no percentage", () => {
   );
   expect(progressText({ message: "reading", done: 12, unit: "rows" })).toBe("reading, 12 rows");
   expect(progressText({ message: "planning" })).toBe("planning");
+  expect(progressText({ message: "running SQL", done: 40, total: 100 })).toBe("running SQL, 40 %");
   expect(progressText({ message: "reading", done: 20, total: 10, unit: "rows" })).toBe(
     "reading, 20 of 10 rows (100 %)",
   );

@@ -36,7 +36,7 @@ export async function queryAndStage(context: OperatorContext, query: Query): Pro
     ...(badRows === undefined ? {} : { badRows: { folder: await newFolder(context, "bad-rows") } }),
     limits: { deadlineMs: Math.max(1, Math.min(queryMsMax, Math.floor(context.leftMs()))) },
     signal,
-    onProgress: (progress) => reportProgress(context, progress),
+    onProgress: progressOf(context),
   });
   signal.throwIfAborted();
   for (const inference of result.inference ?? []) for (const line of inferenceLines(inference)) log.info(line);
@@ -106,10 +106,18 @@ function setAside(context: OperatorContext, { badRows }: DuckResult, { dataset }
   return { dataset, columns, files: [file], partitioned: false };
 }
 
-function reportProgress(context: OperatorContext, progress: DuckProgress): void {
-  const { bytes, percent, rows } = progress;
-  const message = percent === undefined ? "running SQL" : `running SQL, ${Math.round(percent)} %`;
-  if (rows !== undefined) context.progress({ message, done: rows, unit: "rows" });
-  else if (bytes !== undefined) context.progress({ message: "writing the result", done: bytes, unit: "bytes" });
-  else context.progress({ message });
+/** How much of the query is done, as far as DuckDB can tell, beside what it has written so far. */
+function progressOf(context: OperatorContext): (progress: DuckProgress) => void {
+  let percent: number | undefined;
+  let bytes: number | undefined;
+  return (progress) => {
+    percent = progress.percent ?? percent;
+    bytes = progress.bytes ?? bytes;
+    if (progress.rows !== undefined) context.progress({ message: "running SQL", done: progress.rows, unit: "rows" });
+    else if (percent !== undefined) {
+      const written = bytes === undefined ? "" : `, ${(bytes / 1e6).toFixed(1)} MB written`;
+      context.progress({ message: `running SQL${written}`, done: Math.round(percent), total: 100 });
+    } else if (bytes !== undefined) context.progress({ message: "writing the result", done: bytes, unit: "bytes" });
+    else context.progress({ message: "running SQL" });
+  };
 }
