@@ -37,7 +37,7 @@ test("a task that completes shows its changes and what it committed, exit code 0
   });
   expect(stderr.split("\n").slice(0, 3)).toEqual([
     "ingest_quakes queued, waits for a worker",
-    "ingest_quakes running, 2.0 s, reading, 1,200 of 1,707 rows (70 %)",
+    "ingest_quakes running, 2.0 s, reading, 1,200 of 1,707 rows (70 %), time left unknown",
     "ingest_quakes completed, 2.0 s, quakes commit 3",
   ]);
   expect(stderr).toContain("trace query 'SELECT * FROM quakes LIMIT 10'");

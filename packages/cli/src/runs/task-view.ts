@@ -6,7 +6,7 @@ import type { Task } from "@trace/contracts";
 import { runLineEveryMs } from "../limits.ts";
 import { duration } from "../terminal/format.ts";
 import { columnsOf, cut, printable } from "../terminal/width.ts";
-import { type ProgressMeter, progressLine } from "./progress.ts";
+import { ProgressMeter, paceText, progressLine } from "./progress.ts";
 import { changeLine, clockText, elapsedMs, markOf, noteOf, standingOf, type ViewOptions } from "./view.ts";
 
 export interface TaskViewOptions extends Omit<ViewOptions, "height"> {
@@ -46,15 +46,19 @@ export function taskLines(task: Task, options: TaskViewOptions): string[] {
 
 /** Says what changed since it was last asked, and every 10 s that a running task still runs. */
 export class TaskChanges {
+  readonly #meter = new ProgressMeter();
   #said: { what: string; atMs: number } | undefined;
 
   next(task: Task, nowMs: number): string[] {
+    this.#meter.take(task.state === "running" ? task.progress : null, nowMs);
     const standing = standingOf(task);
     const what = `${standing} ${task.attempt} ${task.state === "queued" ? `${task.waiting_for} ${task.run_at}` : ""}`;
     const due = task.state === "running" && this.#said !== undefined && nowMs - this.#said.atMs >= runLineEveryMs;
     if (this.#said?.what === what && !due) return [];
     this.#said = { what, atMs: nowMs };
-    return [changeLine(task, nowMs)];
+    const { progress, state } = task;
+    const pace = state === "running" && progress !== null ? paceText(this.#meter, progress, nowMs) : "";
+    return [[changeLine(task, nowMs), pace].filter((part) => part !== "").join(", ")];
   }
 }
 

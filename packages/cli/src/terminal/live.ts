@@ -1,6 +1,8 @@
 /** A block of lines at the end of a terminal, drawn over itself. The only code that moves the cursor. */
+import { stripVTControlCharacters } from "node:util";
 import type { TextSink } from "../io.ts";
 import { cursor } from "./ansi.ts";
+import { columnsOf } from "./width.ts";
 
 export class LiveBlock {
   readonly #sink: TextSink;
@@ -42,6 +44,14 @@ export class LiveBlock {
   }
 
   #back(): string {
-    return this.#lines.length === 0 ? "" : `${cursor.up(this.#lines.length)}\r${cursor.clearBelow}`;
+    return this.#lines.length === 0 ? "" : `${cursor.up(this.#rows())}\r${cursor.clearBelow}`;
+  }
+
+  /** Rows of the screen that the block takes now: a terminal that became narrower has wrapped its lines. */
+  #rows(): number {
+    const { columns } = this.#sink;
+    if (columns === undefined) return this.#lines.length;
+    const rowsOf = (line: string) => Math.max(1, Math.ceil(columnsOf(stripVTControlCharacters(line)) / columns));
+    return this.#lines.reduce((sum, line) => sum + rowsOf(line), 0);
   }
 }
