@@ -39,13 +39,21 @@ export async function queryAndStage(context: OperatorContext, query: Query): Pro
     onProgress: progressOf(context),
   });
   signal.throwIfAborted();
-  for (const inference of result.inference ?? []) for (const line of inferenceLines(inference)) log.info(line);
+  tellInference(context, query, result);
   await query.verify?.();
   const files = [...writtenBy(result, outputs), ...(badRows === undefined ? [] : [setAside(context, result, badRows)])];
   const peakMb = Math.round(result.peakRssBytes / 1e6);
-  const rows = files.map(({ dataset, files }) => `${files.reduce((sum, file) => sum + file.rows, 0)} of '${dataset}'`);
-  log.info(`SQL made rows: ${rows.join(", ")}; in ${result.elapsedMs} ms, using up to ${peakMb} MB`);
+  const rows = files.map(({ dataset, files }) => `${files.reduce((sum, file) => sum + file.rows, 0)} for '${dataset}'`);
+  log.info(`SQL made rows, ${rows.join(", ")}, in ${result.elapsedMs} ms, using up to ${peakMb} MB`);
   return stageOutputs(context, files, await query.provenance?.());
+}
+
+/** Of inputs that were committed nothing was to be found out. */
+function tellInference({ log }: OperatorContext, { inputs }: Query, { inference = [] }: DuckResult): void {
+  const committed = new Set(inputs.filter(({ schema }) => schema !== undefined).map(({ name }) => name));
+  for (const found of inference) {
+    if (!committed.has(found.input)) for (const line of inferenceLines(found)) log.info(line);
+  }
 }
 
 async function duckOutput(

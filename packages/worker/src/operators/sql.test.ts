@@ -37,12 +37,13 @@ describe("sql", () => {
 
   it("queries exactly the pinned files and stages what comes out", async () => {
     const from = await staged();
-    const { context, store } = await world.prepare(job, {
+    const { context, said, store } = await world.prepare(job, {
       task: { inputs: [pin], staging: [{ dataset: "summary", bucket: "trace-datasets", prefix: "g2/l7/" }] },
       inputs: [committed(from, 3)],
       services: { objectStore: from },
     });
     await sql.run(context);
+    expect(said.join("\n")).toMatch(/fetched 1 input files.*\n.*SQL made rows, 2 for 'summary'/);
     const manifest = manifestOf(store, "g2/l7/");
     expect(manifest).toMatchObject({ dataset: "summary", rows: 2 });
     expect(manifest.files[0]?.columns).toMatchObject([
