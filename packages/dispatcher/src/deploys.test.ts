@@ -63,6 +63,15 @@ test("every input that exists nowhere is named, and nothing of the file is store
   for (const table of ["dags", "jobs", "dag_versions", "datasets"]) expect(await world.count(table)).toBe(0);
 });
 
+test("an input that resembles a dataset of another DAG is told with that name, and one that does not without", async () => {
+  await world.deploy(writer("owner", "flights"));
+  const fixOf = (input: string) =>
+    world.deploy(reader("other", input)).catch((error: unknown) => (error as TraceError).fix);
+  expect(await fixOf("flihgts")).toContain("did you mean 'flights'?");
+  expect(await fixOf("customers")).toMatch(/^correct the name, add the job/);
+  expect(await world.count("dags")).toBe(1);
+});
+
 test("a dataset of another DAG may be read and not written, until that DAG lets go of it", async () => {
   await world.deploy(writer("owner", "shared"));
   expect(await world.deploy(reader("other", "shared"))).toMatchObject({ changed: true });

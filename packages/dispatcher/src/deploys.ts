@@ -3,12 +3,14 @@ import {
   type DagDefinition,
   type Diagnostic,
   dagDefinitionSchema,
+  nearest,
   parseDag,
   partitionKeys,
   TraceError,
 } from "@trace/contracts";
 import type { Database, Queryable } from "@trace/kit";
 import { generationsFor, makeDataset, type NewGeneration, wantGenerations } from "./generations.ts";
+import { misspeltInputsMax } from "./limits.ts";
 import {
   type GenerationDefinition,
   generationDefinitions,
@@ -38,6 +40,7 @@ import {
   type SwitchDatasetsRow,
   setCurrentVersion,
   setDataset,
+  someDatasetNames,
   unparkInvalidations,
 } from "./sql/statements.gen.ts";
 import { settle, tellElsewhere } from "./triggers.ts";
@@ -289,9 +292,10 @@ async function claimDatasets(
   const names = [...new Set([...writers.keys(), ...read])].sort();
   const found = new Map((await tx.query(findDatasets, { org_id: orgId, names })).map((row) => [row.name, row]));
   const elsewhere = names.filter((name) => !writers.has(name));
+  const missing = elsewhere.filter((name) => !found.has(name));
   refuse([
     ...[...writers].flatMap(([dataset]) => foreignWriter(found.get(dataset), dag.dag)),
-    ...elsewhere.filter((name) => !found.has(name)).map((name) => missingInput(dag, name)),
+    ...(missing.length === 0 ? [] : await missingInputs(tx, orgId, dag, missing)),
   ]);
   const kinds = await tx.query(partitioningOf, { org_id: orgId, names: elsewhere });
   const others = new Map(kinds.map((row) => [row.name, row.partitioning]));
@@ -347,11 +351,24 @@ function foreignWriter(row: FindDatasetsRow | undefined, dag: string): TraceErro
   ];
 }
 
-function missingInput(dag: DagDefinition, name: string): TraceError {
+/** Each with the dataset that may have been meant, as far as they are few: the deploy holds its locks meanwhile. */
+async function missingInputs(
+  tx: Queryable,
+  orgId: number,
+  dag: DagDefinition,
+  names: readonly string[],
+): Promise<TraceError[]> {
+  const known = (await tx.query(someDatasetNames, { org_id: orgId })).map((row) => row.name);
+  return names.map((name, index) => {
+    return missingInput(dag, name, index < misspeltInputsMax ? nearest(name, known) : undefined);
+  });
+}
+
+function missingInput(dag: DagDefinition, name: string, near: string | undefined): TraceError {
   const reader = dag.jobs.find((job) => job.inputs.some((input) => input.dataset === name));
   return new TraceError("TR-4010", {
     detail: `input '${name}' is written by no job of this DAG and is no dataset of this installation`,
     where: `jobs.${reader?.name}.inputs`,
-    fix: "correct the name, add the job that writes it, or deploy the DAG that does ('trace dataset list' shows what there is)",
+    fix: `${near === undefined ? "correct the name," : `did you mean '${near}'? Otherwise`} add the job that writes it, or deploy the DAG that does ('trace dataset list' shows what there is)`,
   });
 }

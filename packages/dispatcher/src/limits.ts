@@ -190,3 +190,6 @@ export const attemptKeysLeftMs = 5 * 60_000;
 export const attemptKeysSecondsMin = 900;
 /** Keys of attempts kept in memory. */
 export const attemptKeysKeptMax = 2_000;
+
+/** Inputs of a deploy that exist nowhere and are compared with the names that do. */
+export const misspeltInputsMax = 50;

@@ -63,3 +63,8 @@ select d.name as dag, j.name as job, count(*)::int as tasks,
  where t.task_id > $1 and t.xmin = pg_current_xact_id()::xid
  group by d.name, j.name
  order by d.name, j.name;
+
+-- name: someDatasetNames
+-- params: org_id
+-- What a misspelt input may have meant: the newest thousand.
+select name from datasets where org_id = $1 order by dataset_id desc limit 1000;

@@ -1657,6 +1657,18 @@ export const tasksMadeHere: Statement<TasksMadeHereParams, TasksMadeHereRow> = {
   text: "select d.name as dag, j.name as job, count(*)::int as tasks,\n       (array_agg(coalesce(t.output_partition, '') order by t.output_partition))[1:5] as partitions\n  from tasks t\n  join jobs j on j.job_id = t.job_id\n  join dags d on d.dag_id = j.dag_id\n where t.task_id > $1 and t.xmin = pg_current_xact_id()::xid\n group by d.name, j.name\n order by d.name, j.name",
 };
 
+export interface SomeDatasetNamesParams {
+  readonly org_id: number;
+}
+export interface SomeDatasetNamesRow {
+  readonly name: string;
+}
+export const someDatasetNames: Statement<SomeDatasetNamesParams, SomeDatasetNamesRow> = {
+  name: "someDatasetNames",
+  params: ["org_id"],
+  text: "select name from datasets where org_id = $1 order by dataset_id desc limit 1000",
+};
+
 export interface SetLockTimeoutParams {
   readonly ms: string;
 }
