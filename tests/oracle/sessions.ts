@@ -55,12 +55,16 @@ const narrower: Readonly<Record<string, string>> = {
 
 const keys = ["x/a", "x/", "x", "xy/a", "x/../y/a", "x//a", "y/a", "x*/a", "é/a"];
 
-/** The requests that are tried with each policy; nothing of them depends on what others did. */
+/**
+ * The requests that are tried with each policy; nothing of them depends on what others did. No copies: the other server does not
+ * ask the session's policy for their target, and copies to where it denies every put.
+ */
 function requests(): { name: string; call: RawCall }[] {
   const objects = keys.flatMap((key) => {
     const path = objectPath("files", key);
     return [
       { name: `GET ${key}`, call: { method: "GET", path } },
+      { name: `begin an upload of ${key}`, call: { method: "POST", path: `${path}.parts`, query: { uploads: "" } } },
       { name: `PUT ${key}`, call: { method: "PUT", path, body: "there" } },
       // Under a name that is nobody else's, so that what is read stays.
       { name: `DELETE ${key}`, call: { method: "DELETE", path: `${path}.gone` } },
