@@ -7,7 +7,7 @@ import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { type CommitRef, type ResolvedDataset, type ResolvedFile, TraceError } from "@trace/contracts";
+import { type CommitRef, type JobInput, type ResolvedDataset, type ResolvedFile, TraceError } from "@trace/contracts";
 import { inLanes } from "./lanes.ts";
 import { inputDownloadsMax } from "./limits.ts";
 import type { OperatorContext } from "./operators/operator.ts";
@@ -18,6 +18,9 @@ export interface FetchedInput {
   /** Local paths, in the commit's order. */
   readonly files: readonly string[];
 }
+
+/** In the `where` of an input, the key of the partition that a file belongs to, and no column of it. */
+export const partitionName = "partition";
 
 interface Fetch {
   readonly file: ResolvedFile;
@@ -30,7 +33,9 @@ interface Fetch {
  */
 export async function fetchInputs(context: OperatorContext): Promise<FetchedInput[]> {
   for (const pin of context.task.inputs) requireCommit(pin);
-  const datasets = matchPins(context.task.inputs, await context.inputs());
+  const { inputs, job } = context.task;
+  const pinned = matchPins(inputs, await context.inputs());
+  const datasets = pinned.map((dataset) => pruned(context, dataset, job.inputs));
   const files = datasets.flatMap((dataset) => dataset.files);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   if (bytes > context.services.inputsBytesMax) {
@@ -78,6 +83,19 @@ function matchPins(pins: readonly CommitRef[], datasets: readonly ResolvedDatase
       fix: "nothing: the task is tried again by itself; if it stays, run the same version of Trace everywhere",
     });
   });
+}
+
+/** Without the files of partitions that the job does not want: they are not even fetched. */
+function pruned(context: OperatorContext, dataset: ResolvedDataset, declared: readonly JobInput[]): ResolvedDataset {
+  const wanted = declared.find((input) => input.dataset === dataset.dataset)?.where?.[partitionName];
+  if (wanted === undefined) return dataset;
+  // A dataset that has no partitions has one without a key.
+  const keys = new Set(wanted.map((value) => (value === null ? "" : String(value))));
+  const files = dataset.files.filter(({ partition = "" }) => keys.has(partition));
+  context.log.info(
+    `${files.length} of ${dataset.files.length} files of '${dataset.dataset}' are of the partitions wanted`,
+  );
+  return { ...dataset, files };
 }
 
 async function fetchAll(context: OperatorContext, fetches: readonly Fetch[], total: number): Promise<void> {

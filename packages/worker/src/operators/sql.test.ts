@@ -131,13 +131,41 @@ describe("inputs of sql", () => {
     expect(manifest.files[0]?.columns).toMatchObject([{}, { min: "1.0", max: "2.5" }, { null_count: 2 }]);
   });
 
-  it("are filtered by equality before SQL sees them, and `partition` is no column of theirs", async () => {
-    const where = { k: ["a", "c"], x: [true, null], partition: ["2001-01"] };
-    const manifest = await query({ where }, "select k, n from quakes");
+  it("are filtered by equality before SQL sees them", async () => {
+    const manifest = await query({ where: { k: ["a", "c"], x: [true, null] } }, "select k, n from quakes");
     expect(manifest.rows).toBe(2);
     await expect(query({ where: { missing: [1] } }, "select * from quakes")).rejects.toMatchObject({
       retryable: false,
     });
+  });
+
+  it("are files of the partitions wanted alone, and the others are not fetched", async () => {
+    const { dataset, store: from } = await grown();
+    const [first, second] = dataset.files;
+    if (first === undefined || second === undefined) throw new Error("two files");
+    const files = [
+      { ...first, partition: "2001" },
+      { ...second, partition: "us" },
+    ];
+    for (const [partition, rows] of [
+      [[2001], 2],
+      [["2001", "us"], 4],
+      [[null, "de"], 0],
+    ] as const) {
+      const job = sqlJob([{ dataset: "quakes", where: { partition } }], "select * from quakes");
+      const streamed: string[] = [];
+      const objectStore = {
+        head: from.head.bind(from),
+        stream: (bucket: string, key: string) => {
+          streamed.push(key);
+          return from.stream(bucket, key);
+        },
+      };
+      const options = { task: { inputs: [pin] }, inputs: [{ ...dataset, files }], services: { objectStore } };
+      const { context, store } = await world.prepare(job, options);
+      await sql.run(context);
+      expect([manifestOf(store).rows, streamed.length]).toEqual([rows, rows / 2]);
+    }
   });
 
   it("are exactly the files that the task API names, also where only what is new is read", async () => {

@@ -4,12 +4,9 @@
  */
 import type { JobInput } from "@trace/contracts";
 import type { DuckInput } from "@trace/duck";
-import { type FetchedInput, fetchInputs } from "../inputs.ts";
+import { type FetchedInput, fetchInputs, partitionName } from "../inputs.ts";
 import { configOf, type Operator } from "./operator.ts";
 import { queryAndStage } from "./query.ts";
-
-/** In `where`, the partition's key: the files that the task API names are of these partitions already. */
-const partitionName = "partition";
 
 export const sql: Operator = {
   async run(context) {
