@@ -212,3 +212,17 @@ test("every command says how it is used, with examples, and the area says what i
     expect(stdout).toContain("Examples:\n");
   }
 });
+
+test("help has the examples before the options, and the commands before both, each once", async () => {
+  const order = (text: string, ...heads: string[]) => heads.map((head) => text.split(`\n${head}:\n`).length - 1);
+  const root = (await harness().run("--help")).stdout;
+  expect(order(root, "Examples", "Commands", "Options", "Global options")).toEqual([1, 1, 1, 1]);
+  const places = ["Examples", "Commands", "Options", "Global options", "Exit codes"].map((head) =>
+    root.indexOf(`\n${head}:\n`),
+  );
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  const query = (await harness().run("query", "--help")).stdout;
+  expect(order(query, "Examples", "Options")).toEqual([1, 1]);
+  expect(query.indexOf("Examples:")).toBeLessThan(query.indexOf("Arguments:"));
+  expect(await harness().run("query", "--help")).toMatchObject({ stdout: query });
+});

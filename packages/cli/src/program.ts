@@ -16,6 +16,7 @@ import { registerTask } from "./commands/task.ts";
 import { type ExitCode, exitCodes } from "./exit.ts";
 import { fail } from "./failure.ts";
 import { addGlobalOptions, globalOptionsOf } from "./globals.ts";
+import { ExamplesFirst } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { type QueryEngine, startEngine } from "./query/engine.ts";
 import { ansiColors } from "./terminal/ansi.ts";
@@ -66,10 +67,11 @@ export function createProgram(io: CliIo, parts: ProgramParts = {}): Program {
     cli = new Cli(io, globalOptionsOf(of));
     return cli;
   };
+  const examplesFirst = new ExamplesFirst();
   command
     .description("A durable data platform: versioned datasets, SQL, runs that survive a crash.")
     .enablePositionalOptions()
-    .configureHelp({ styleTitle: ansiColors.bold })
+    .configureHelp({ styleTitle: ansiColors.bold, formatHelp: examplesFirst.formatHelp })
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
     .version(`trace ${traceVersion}`, "-V, --version", "show the version")
@@ -82,12 +84,14 @@ Examples:
   trace up                                    start a stack on this machine
   trace deploy examples/quakes/quakes.yaml    check and deploy a DAG file
   trace run quakes                            run it and watch
-  trace query 'SELECT * FROM quakes LIMIT 5'  look at what it committed
-${exitCodeHelp}`,
-    );
+  trace query 'SELECT * FROM quakes LIMIT 5'  look at what it committed`,
+    )
+    .addHelpText("after", exitCodeHelp);
   const styled = () => io.stdout.isTTY && !io.env.NO_COLOR && io.env.TERM !== "dumb" && cli.options.color;
   command.configureOutput({
-    writeOut: (text) => io.stdout.write(text),
+    writeOut: (text) => {
+      if (!examplesFirst.shown(text)) io.stdout.write(text);
+    },
     // Errors and the help that goes with them are shown by `fail`, in the form that was asked for.
     writeErr: () => {},
     getOutHelpWidth: () => cli.outWidth,
