@@ -226,3 +226,11 @@ test("help has the examples before the options, and the commands before both, ea
   expect(query.indexOf("Examples:")).toBeLessThan(query.indexOf("Arguments:"));
   expect(await harness().run("query", "--help")).toMatchObject({ stdout: query });
 });
+
+test("explain without a code lists all of them", async () => {
+  const { code, stdout } = await harness().run("explain");
+  expect(code).toBe(0);
+  for (const known of Object.keys(errorCatalogue)) expect(stdout).toContain(known);
+  const { codes } = JSON.parse((await harness().run("explain", "--json")).stdout) as { codes: { code: string }[] };
+  expect(codes.map((one) => one.code)).toEqual(Object.keys(errorCatalogue));
+});

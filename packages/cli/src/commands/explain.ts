@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, errorCatalogue, errorCodeSchema, TraceError } from "@trace/contracts";
 import type { Command } from "commander";
+import type { Cli } from "../cli.ts";
 import { proseColumnsMax } from "../limits.ts";
 import { nearest } from "../nearest.ts";
 import type { CliOf } from "../program.ts";
+import { plural } from "../terminal/format.ts";
 import { renderMarkdown } from "../terminal/markdown.ts";
+import { renderTable } from "../terminal/table.ts";
 import { examples } from "./arguments.ts";
 
 /** The pages travel with the source. */
@@ -17,11 +20,23 @@ export function registerExplain(program: Command, cliOf: CliOf): void {
   program
     .command("explain")
     .summary("explain an error code")
-    .description("Explains an error code: what it means, what causes it, what fixes it. Needs no stack and no network.")
-    .argument("<code>", "such as TR-1007, or 1007")
-    .addHelpText("after", examples(["trace explain TR-1007", "what to do when a service cannot be reached"]))
-    .action((code: string, _options: unknown, command: Command) => {
+    .description(
+      "Explains an error code: what it means, what causes it, what fixes it. Without a code it lists all of them. Needs no stack and no network.",
+    )
+    .argument("[code]", "such as TR-1007, or 1007")
+    .addHelpText(
+      "after",
+      examples(
+        ["trace explain TR-1007", "what to do when a service cannot be reached"],
+        ["trace explain", "every code there is"],
+      ),
+    )
+    .action((code: string | undefined, _options: unknown, command: Command) => {
       const cli = cliOf(command);
+      if (code === undefined) {
+        list(cli);
+        return;
+      }
       const known = findCode(code);
       const page = pageOf(known);
       if (cli.json) {
@@ -32,6 +47,29 @@ export function registerExplain(program: Command, cliOf: CliOf): void {
       const width = Math.min(cli.outWidth, proseColumnsMax);
       cli.print(...renderMarkdown(page, { width, palette: cli.outColors }));
     });
+}
+
+function list(cli: Cli): void {
+  const codes = Object.entries(errorCatalogue);
+  if (cli.json) {
+    const rows = codes.map(([code, { title, family, httpStatus }]) => ({
+      code,
+      title,
+      family,
+      http_status: httpStatus,
+    }));
+    cli.printJson({ codes: rows });
+    return;
+  }
+  const { cyan, dim } = cli.outColors;
+  const { lines } = renderTable({
+    columns: [{ title: "code", whole: true }, { title: "what" }, { title: "family" }],
+    rows: codes.map(([code, { title, family }]) => [{ text: code, paint: cyan }, title, { text: family, paint: dim }]),
+    width: cli.outWidth,
+    palette: cli.outColors,
+  });
+  cli.print(...lines);
+  cli.say("", `${plural(codes.length, "code")}; retryable: the same call may succeed later`);
 }
 
 /** Throws TR-7012 for a code that is in no catalogue. */

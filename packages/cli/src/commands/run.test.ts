@@ -218,3 +218,14 @@ test("a refusal of a run that is about no name stays as it is", async () => {
   };
   expect((await harness().run("run", "quakes")).stderr).toContain("error TR-3011: one is live");
 });
+
+test("a dataset that many tasks committed to is told once, and what the newest commit changed is next", async () => {
+  const commits = [4, 6, 5].map((commit) => ({ dataset: "quakes", generation: 1, commit }));
+  stack.answers.run = async () => ({ ...completedRun(), commits });
+  stack.answers.listDatasets = async () => ({ datasets: [sampleDataset({ head: 6 })] });
+  const { code, stdout, stderr } = await harness().run("run", "quakes");
+  expect(code).toBe(0);
+  expect(stdout).toContain("  quakes   4 to 6  1,707  84 kB\n");
+  expect(stdout.match(/quakes {2,}/g)).toHaveLength(1);
+  expect(stderr).toContain("trace dataset diff quakes");
+});

@@ -112,9 +112,28 @@ async function answerRun(cli: Cli, client: UserClient, run: Run): Promise<void> 
     cli.say("");
     cli.sayNext([
       [cli.command("query", `SELECT * FROM ${last.dataset} LIMIT 10`), "look at it"],
-      [cli.command("dataset", "show", last.dataset), "schema, commits, lineage"],
+      last.commit > 1
+        ? [cli.command("dataset", "diff", last.dataset), "what the newest commit changed"]
+        : [cli.command("dataset", "show", last.dataset), "schema, commits, lineage"],
     ]);
   }
+}
+
+interface CommitSpan extends CommitRef {
+  /** The first one of the run; `commit` is the last. */
+  readonly first: number;
+}
+
+/** A dataset once, however many tasks committed to it. */
+function spans(commits: readonly CommitRef[]): CommitSpan[] {
+  const found = new Map<string, CommitSpan>();
+  for (const ref of commits) {
+    const key = `${ref.dataset} ${ref.generation}`;
+    const before = found.get(key);
+    const first = Math.min(before?.first ?? ref.commit, ref.commit);
+    found.set(key, { ...ref, commit: Math.max(before?.commit ?? ref.commit, ref.commit), first });
+  }
+  return [...found.values()];
 }
 
 /** Commits with their sizes, where these are to be had: the commits stand, listed or not. */
@@ -133,12 +152,13 @@ async function printCommits(cli: Cli, client: UserClient, commits: readonly Comm
       { title: "rows", align: "right" },
       { title: "size", align: "right" },
     ],
-    rows: commits.map((commit) => {
+    rows: spans(commits).map((commit) => {
       const found = datasets.find(({ name, head, generation }) => {
         return name === commit.dataset && head === commit.commit && generation === commit.generation;
       });
       const sizes = found === undefined ? ["", ""] : [count(found.rows), bytes(found.bytes)];
-      return [commit.dataset, String(commit.commit), ...sizes];
+      const numbers = commit.first === commit.commit ? String(commit.commit) : `${commit.first} to ${commit.commit}`;
+      return [commit.dataset, numbers, ...sizes];
     }),
     width: cli.outWidth - 2,
     palette: cli.outColors,
