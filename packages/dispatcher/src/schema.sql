@@ -166,7 +166,7 @@ create table live_outputs (
 );
 
 -- Which live outputs are of a run is one probe, however many partitions of a job are at work.
-create index live_outputs_by_run on live_outputs (run_id, job_id) where run_id is not null;
+create index live_outputs_by_run on live_outputs (run_id, (job_id + 0)) where run_id is not null;
 
 create table ready (
   task_id bigint primary key,
@@ -595,8 +595,10 @@ create table invalidations (
   primary key (job_id, output_partition, generation_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
-create index invalidations_next on invalidations (job_id, (coalesce(run_id, 0))) where not parked;
-create index invalidations_by_generation on invalidations (job_id, generation_id);
+-- By terms that no other index has: while the table is empty a planner believes each index as good as the next, whatever part of
+-- the condition it serves, and keeps the plan.
+create index invalidations_next on invalidations ((job_id + 0), (coalesce(run_id, 0))) where not parked;
+create index invalidations_by_generation on invalidations ((generation_id + 0), (job_id - 0));
 create index invalidations_by_run on invalidations (run_id, job_id) where run_id is not null;
 
 -- Every partition of a job has something new to read. One row, however many partitions there are; bit by bit, in the order of

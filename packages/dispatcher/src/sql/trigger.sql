@@ -102,13 +102,13 @@ with recursive line as (
   (select j.job_id, f.run
      from unnest($1::bigint[]) j (job_id)
     cross join lateral (
-      select coalesce(x.run_id, 0) as run from invalidations x where x.job_id = j.job_id and not x.parked order by coalesce(x.run_id, 0) limit 1) f)
+      select coalesce(x.run_id, 0) as run from invalidations x where x.job_id + 0 = j.job_id and not x.parked order by coalesce(x.run_id, 0) limit 1) f)
   union all
   select l.job_id, n.run
     from line l
    cross join lateral (
      select coalesce(x.run_id, 0) as run from invalidations x
-      where x.job_id = l.job_id and not x.parked and coalesce(x.run_id, 0) > l.run order by coalesce(x.run_id, 0) limit 1) n
+      where x.job_id + 0 = l.job_id and not x.parked and coalesce(x.run_id, 0) > l.run order by coalesce(x.run_id, 0) limit 1) n
 ), open as materialized (
   select l.job_id, l.run, j.org_id, jv.dag_version_id, jv.queue_id, jv.failures_max, jv.timeout_ms, jv.max_concurrency is not null as limited,
          jv.ancestors, jv.key_ancestors
@@ -117,7 +117,7 @@ with recursive line as (
    cross join lateral (select x.current_version_id from dags x where x.dag_id = j.dag_id offset 0) d
    cross join lateral (select * from job_versions x where x.dag_version_id = d.current_version_id and x.job_id = l.job_id offset 0) jv
    where not exists (select 1 from (select 1 from live_outputs lo
-                                     where lo.run_id = l.run and lo.job_id = any (array(select a from unnest(jv.ancestors) a where a <> all (jv.key_ancestors))) limit 1) b)
+                                     where lo.run_id = l.run and lo.job_id + 0 = any (array(select a from unnest(jv.ancestors) a where a <> all (jv.key_ancestors))) limit 1) b)
      and not exists (select 1 from job_inputs ji
                        join datasets ds on ds.dataset_id = ji.dataset_id
                        join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)
@@ -127,7 +127,7 @@ with recursive line as (
     from open o
    cross join lateral (
      select x.ctid as place, x.output_partition, x.run_id, x.created_at from invalidations x
-      where x.job_id = o.job_id and coalesce(x.run_id, 0) = o.run and not x.parked limit $2) i
+      where x.job_id + 0 = o.job_id and coalesce(x.run_id, 0) = o.run and not x.parked limit $2) i
 ), judged as materialized (
   select p.*,
          exists (select 1 from (select 1 from live_outputs lo where lo.job_id = p.job_id and lo.output_partition = p.output_partition offset 0) b)
@@ -163,8 +163,8 @@ with sweep as materialized (
    cross join lateral (select x.current_version_id from dags x where x.dag_id = j.dag_id offset 0) d
    cross join lateral (select * from job_versions x where x.dag_version_id = d.current_version_id and x.job_id = s.job_id offset 0) jv
    where s.job_id = any ($1::bigint[])
-     and (s.sweeping_commit_no is not null or not exists (select 1 from (select 1 from invalidations i where i.job_id = s.job_id and i.generation_id = s.generation_id limit 1) b))
-     and not exists (select 1 from (select 1 from live_outputs lo where lo.run_id = s.run_id and lo.job_id = any (jv.ancestors) limit 1) b)
+     and (s.sweeping_commit_no is not null or not exists (select 1 from (select 1 from invalidations i where i.job_id - 0 = s.job_id and i.generation_id + 0 = s.generation_id limit 1) b))
+     and not exists (select 1 from (select 1 from live_outputs lo where lo.run_id = s.run_id and lo.job_id + 0 = any (jv.ancestors) limit 1) b)
      and not exists (select 1 from job_inputs ji
                        join datasets ds on ds.dataset_id = ji.dataset_id
                        join generations g on g.generation_id = coalesce(ji.generation_id, ds.current_generation_id)
