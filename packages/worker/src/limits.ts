@@ -98,6 +98,8 @@ export const etagCharsMax = 1_024;
 export const lastModifiedCharsMax = 128;
 /** No DuckDB run is asked for a longer deadline, milliseconds (one hour, the most it takes). */
 export const queryMsMax = 3_600_000;
+/** Query processes kept ready, each for five minutes at most: a task then need not wait for one to start. */
+export const queryProcessesReady = 1;
 /**
  * How often an upload is tried when the store is away; waits between double from the base, milliseconds. Together some
  * 13 s: a store that is started again comes back within that, and a failed attempt would wait for 30 s.

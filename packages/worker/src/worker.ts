@@ -29,7 +29,7 @@ import { Claimer, type StartTask } from "./claimer.ts";
 import { Completer } from "./completer.ts";
 import type { WorkerConfig } from "./config.ts";
 import { HeldMessages, type WakeupQueue } from "./held.ts";
-import { handBackMs, settleMs } from "./limits.ts";
+import { handBackMs, queryMsMax, queryProcessesReady, settleMs } from "./limits.ts";
 import { type WorkerMetrics, workerMetrics } from "./metrics.ts";
 import { operators } from "./operators/index.ts";
 import type { OperatorServices } from "./operators/operator.ts";
@@ -121,7 +121,16 @@ export class Worker implements Service {
     const objectStore = deps.objectStore ?? new ObjectStore(config.s3);
     const queue = deps.queue ?? new MessageQueue(config.sqs);
     const workFolder = join(config.workDir, "duck");
-    const duck = deps.duck ?? new DuckRunner({ log, workFolder, concurrencyMax: config.slots });
+    const duck =
+      deps.duck ??
+      new DuckRunner({
+        log,
+        workFolder,
+        concurrencyMax: config.slots,
+        poolSize: queryProcessesReady,
+        // Those that are ready serve any deadline that a task may have.
+        limits: { deadlineMs: queryMsMax },
+      });
     const workplace = new Workplace(config.workDir, log);
 
     this.slots = new Slots(config.slots, () => this.poller.slotFreed());
