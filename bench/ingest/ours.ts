@@ -5,16 +5,18 @@
  */
 import { rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { createClient, userRoutes } from "@trace/contracts";
 import type { Database, HttpTransport } from "@trace/kit";
 import { LogFile, ProcessUnit, type StateFolder } from "@trace/localcloud";
 import { logBytesMax, logFilesKept, roleReadyMsMax } from "../../packages/cli/src/up/limits.ts";
 import { machineMs } from "../harness/clock.ts";
+import { cpuSeconds, sampleCpu, treeOf } from "../harness/cpu.ts";
 import type { BenchPostgres } from "../harness/postgres.ts";
 import { until } from "../harness/until.ts";
 import { benchJob, transportTo } from "../tasks/trace/environment.ts";
 import { mainFile, TraceStack } from "../tasks/trace/stack.ts";
-import { taskMaxMs } from "./limits.ts";
+import { restLookMs, restMaxMs, restShare, taskMaxMs } from "./limits.ts";
 import type { Source } from "./source.ts";
 import { splitDag } from "./work.ts";
 
@@ -105,6 +107,25 @@ export class OurSide {
     const ms = machineMs() - startedMs;
     await this.#verify();
     return ms;
+  }
+
+  /**
+   * Resolves when the worker is at rest: it has made the child ready that the next task will have, as it has where tasks do not
+   * follow each other at once.
+   */
+  async rest(): Promise<void> {
+    const { worker } = this.parts;
+    await until(
+      "the worker is at rest",
+      async () => {
+        const before = sampleCpu();
+        await pause(restLookMs);
+        const after = sampleCpu();
+        const children = treeOf(after, worker ?? 0).length - 1;
+        return children > 0 && cpuSeconds(before, after, worker ?? 0) < (restShare * restLookMs) / 1_000;
+      },
+      restMaxMs,
+    );
   }
 
   async stop(): Promise<void> {

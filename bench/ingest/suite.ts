@@ -83,7 +83,10 @@ export class Suite {
       await quietMachine(options.patienceMs);
       const cost = await timed({ parts: () => side.parts, wakeupsSent: () => Promise.resolve(undefined) }, postgres);
       const runsMs: number[] = [];
-      for (let run = 0; run < runs; run += 1) runsMs.push(await side.split());
+      for (let run = 0; run < runs; run += 1) {
+        await side.rest();
+        runsMs.push(await side.split());
+      }
       return { ms: median(runsMs), runsMs, rows: source.rows, cost: await cost.end() };
     } finally {
       await side.stop();
