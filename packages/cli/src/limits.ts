@@ -65,6 +65,8 @@ export const diffBytesMax = 512 * 1024 ** 2;
 /** Rows shown of those that differ, and what they may weigh, bytes. */
 export const diffSampleRows = 10;
 export const diffSampleBytesMax = 4 * 1024 ** 2;
+/** Characters of a value in the sample of rows that differ. */
+export const diffCellCharsMax = 200;
 /** Partitions shown of those that differ. */
 export const diffPartitionsShownMax = 40;
 /** Partition keys named in one line. */

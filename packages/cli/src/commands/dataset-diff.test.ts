@@ -15,10 +15,10 @@ const harness = (options: Partial<HarnessOptions> = {}) =>
 
 /** Rows as the SELECT of the comparison answers them. */
 const found = [
-  ["+", 312, 0, "2026-11-23 07:59", 4.2, "Japan"],
-  ["-", 12, 0, "2026-11-22 07:59", 1.2, null],
-  ["<", 1, 0, "2026-11-23 07:00", 4.2, "Chile"],
-  [">", 1, 0, "2026-11-23 07:00", 4.4, "Chile, coast"],
+  ["+", 312, 12, 1, 0, "2026-11-23 07:59", 4.2, "Japan"],
+  ["-", 312, 12, 1, 0, "2026-11-22 07:59", 1.2, null],
+  ["<", 312, 12, 1, 0, "2026-11-23 07:00", 4.2, "Chile"],
+  [">", 312, 12, 1, 0, "2026-11-23 07:00", 4.4, "Chile, coast"],
 ];
 
 beforeAll(() => stack.start());
@@ -160,7 +160,7 @@ test("a key that is no column gets the one that was meant, before anything is fe
 });
 
 test("a key that several rows have is warned of, and a diff with neither asks for one", async () => {
-  engine.answer = { ...fakeResult, rows: found.map(([mark, total, , ...values]) => [mark, total, 3, ...values]) };
+  engine.answer = { ...fakeResult, rows: found.map((row) => row.with(4, 3)) };
   expect((await harness().run("dataset", "diff", "quakes", "--key", "time")).stderr).toContain("time is no key");
   expect((await harness().run("dataset", "diff", "quakes")).stderr).toContain("--key <columns>");
 });

@@ -93,8 +93,27 @@ test("one side without a file is all added or all removed", async () => {
 });
 
 test("a key that several rows have is told", async () => {
-  const found = await compare([{ id: 1, s: "a" }], [{ id: 1, s: "b" }, { id: 1, s: "c" }], ["id"]); // biome-ignore format: short
+  const found = await compare(
+    [{ id: 1, s: "a" }],
+    [
+      { id: 1, s: "b" },
+      { id: 1, s: "c" },
+    ],
+    ["id"],
+  );
   expect(found.doubles).toBe(1);
+});
+
+test("long values are cut, so that the counts arrive whatever a row weighs", async () => {
+  const long = "x".repeat(100_000);
+  const rows = Array.from({ length: 60 }, (_, id) => ({ id, s: `${long}${id}` }));
+  const found = await compare(
+    rows,
+    rows.map((row) => ({ ...row, s: `${row.s}!` })),
+    ["id"],
+  );
+  expect(found).toMatchObject({ added: 0, removed: 0, changed: 60 });
+  expect(JSON.stringify(found.sample).length).toBeLessThan(10_000);
 });
 
 test("versions without a common column have no plan, others are compared by what they share", () => {

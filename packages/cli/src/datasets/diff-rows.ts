@@ -3,7 +3,7 @@
  * One SELECT gives the counts and a sample, because each run of DuckDB is a process of its own. Pure.
  */
 import type { Column } from "@trace/contracts";
-import { diffSampleRows } from "../limits.ts";
+import { diffCellCharsMax, diffSampleRows } from "../limits.ts";
 
 /** Names of the two inputs; no dataset's name begins with an underscore. */
 export const beforeTable = "_before";
@@ -27,7 +27,29 @@ function sharedColumns(before: readonly Column[], after: readonly Column[]): Col
   return after.filter((column) => known.has(column.name.toLowerCase()));
 }
 
-const counts = (name: string) => `(SELECT count(*) FROM ${name})`;
+/** Types whose values are short whatever they hold. */
+const shortType =
+  /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN|DATE|TIME.*|UUID|INTERVAL)$/i;
+
+/** A column of the sample: a long text is cut, so that one row cannot outgrow the answer. */
+function shown({ name, type }: Column): string {
+  const column = quoted(name);
+  return shortType.test(type) ? column : `left(CAST(${column} AS VARCHAR), ${diffCellCharsMax}) AS ${column}`;
+}
+
+interface Part {
+  readonly mark: string;
+  readonly from: string;
+  readonly orderBy: string;
+}
+
+/** The first rows of one kind. Each has all counts, so that they are there when the answer is cut after the first row. */
+function sample({ mark, from, orderBy }: Part, cells: string): string {
+  const first = `SELECT * FROM ${from} ORDER BY ${orderBy} LIMIT ${diffSampleRows}`;
+  return `SELECT '${mark}', "_n".*, ${cells} FROM (${first}), "_n"`;
+}
+
+const count = (name: string) => `(SELECT count(*) FROM ${name})`;
 
 /** Undefined when the two versions have no column in common. */
 export function planRows(
@@ -40,28 +62,29 @@ export function planRows(
   const types = shared.map((column) => column.type);
   if (columns.length === 0) return undefined;
   const list = columns.map(quoted).join(", ");
+  const cells = shared.map(shown).join(", ");
   const keys = key.map((name) => columns.find((column) => column.toLowerCase() === name.toLowerCase()) ?? name);
   const using = keys.map(quoted).join(", ");
   const differing = `"_added" AS MATERIALIZED (SELECT ${list} FROM ${afterTable} EXCEPT ALL SELECT ${list} FROM ${beforeTable}),
   "_removed" AS MATERIALIZED (SELECT ${list} FROM ${beforeTable} EXCEPT ALL SELECT ${list} FROM ${afterTable})`;
-  const part = (mark: string, from: string, total: string, order: string) =>
-    `SELECT * FROM (SELECT '${mark}' AS "_mark", ${counts(total)} AS "_total", "_d"."_doubles", ${list} FROM ${from}, "_d" ORDER BY ${order} LIMIT ${diffSampleRows})`;
   if (keys.length === 0) {
-    const sql = `WITH ${differing}, "_d" AS (SELECT 0 AS "_doubles")
-${part("+", '"_added"', '"_added"', list)}
-UNION ALL ${part("-", '"_removed"', '"_removed"', list)}`;
+    const sql = `WITH ${differing},
+  "_n" AS MATERIALIZED (SELECT ${count('"_added"')}, ${count('"_removed"')}, 0, 0)
+${sample({ mark: "+", from: '"_added"', orderBy: list }, cells)}
+UNION ALL ${sample({ mark: "-", from: '"_removed"', orderBy: list }, cells)}`;
     return { columns, types, key: keys, sql };
   }
+  const doubles = `SELECT count(*) FROM (SELECT 1 FROM "_added" GROUP BY ${using} HAVING count(*) > 1)`;
   const sql = `WITH ${differing},
   "_new" AS MATERIALIZED (FROM "_added" ANTI JOIN "_removed" USING (${using})),
   "_gone" AS MATERIALIZED (FROM "_removed" ANTI JOIN "_added" USING (${using})),
   "_to" AS MATERIALIZED (FROM "_added" SEMI JOIN "_removed" USING (${using})),
   "_from" AS MATERIALIZED (FROM "_removed" SEMI JOIN "_added" USING (${using})),
-  "_d" AS MATERIALIZED (SELECT count(*) AS "_doubles" FROM (SELECT 1 FROM "_added" GROUP BY ${using} HAVING count(*) > 1))
-${part("+", '"_new"', '"_new"', using)}
-UNION ALL ${part("-", '"_gone"', '"_gone"', using)}
-UNION ALL ${part("<", '"_from"', '"_from"', using)}
-UNION ALL ${part(">", '"_to"', '"_to"', using)}`;
+  "_n" AS MATERIALIZED (SELECT ${count('"_new"')}, ${count('"_gone"')}, ${count('"_to"')}, (${doubles}))
+${sample({ mark: "+", from: '"_new"', orderBy: using }, cells)}
+UNION ALL ${sample({ mark: "-", from: '"_gone"', orderBy: using }, cells)}
+UNION ALL ${sample({ mark: "<", from: '"_from"', orderBy: using }, cells)}
+UNION ALL ${sample({ mark: ">", from: '"_to"', orderBy: using }, cells)}`;
   return { columns, types, key: keys, sql };
 }
 
@@ -95,8 +118,8 @@ function interleave(lists: readonly (readonly RowChange[])[]): RowChange[] {
 /** Reads what the SELECT of `planRows` answers. */
 export function readRows(plan: RowPlan, rows: readonly (readonly unknown[])[]): RowDiff {
   const marked = (mark: string) => rows.filter((row) => row[0] === mark);
-  const total = (mark: string) => Number(marked(mark)[0]?.[1] ?? 0);
-  const values = (row: readonly unknown[]) => row.slice(3);
+  const [, added = 0, removed = 0, changedRows = 0, doubles = 0] = rows[0] ?? [];
+  const values = (row: readonly unknown[]) => row.slice(5);
   const keyOf = (row: readonly unknown[]) =>
     JSON.stringify(plan.key.map((name) => values(row)[plan.columns.indexOf(name)]));
   const earlier = new Map(marked("<").map((row) => [keyOf(row), values(row)]));
@@ -107,10 +130,10 @@ export function readRows(plan: RowPlan, rows: readonly (readonly unknown[])[]): 
   const plain = (mark: string, change: "added" | "removed") =>
     marked(mark).map((row): RowChange => ({ change, row: values(row) }));
   return {
-    added: total("+"),
-    removed: total("-"),
-    changed: plan.key.length === 0 ? undefined : total(">"),
-    doubles: Number(rows[0]?.[2] ?? 0),
+    added: Number(added),
+    removed: Number(removed),
+    changed: plan.key.length === 0 ? undefined : Number(changedRows),
+    doubles: Number(doubles),
     sample: interleave([plain("-", "removed"), plain("+", "added"), changed]),
   };
 }

@@ -191,11 +191,13 @@ function changedLine(
   const differing = plan.columns.filter(
     (name) => JSON.stringify(at(change.before, name)) !== JSON.stringify(at(change.after, name)),
   );
-  const text = differing
+  const shown = differing
     .map(
       (name) => `${name} ${printable(textOf(at(change.before, name)))} → ${printable(textOf(at(change.after, name)))}`,
     )
     .join(", ");
+  // Long values are cut, and may differ behind that.
+  const text = shown === "" ? "differs behind the beginning of its values" : shown;
   const head = cut(key, Math.floor(width / 2));
   return `  ${palette.yellow("~")}  ${palette.yellow(head)}  ${cut(text, width - 1 - head.length - 7)}`;
 }
