@@ -171,7 +171,9 @@ function parseError(sql: string, tree: Record<string, unknown>): Refusal {
     code: "TR-5200",
     detail: `The SQL cannot be parsed: ${message}.`,
     where: placeOf(sql, offset),
-    fix: "Correct the SQL at that place.",
+    fix: /\bat\s*\(\s*(version|timestamp)\b/i.test(sql)
+      ? "Correct the SQL at that place. An alias stands before AT: FROM quakes AS q AT (VERSION => 12)."
+      : "Correct the SQL at that place.",
   });
 }
 

@@ -83,6 +83,13 @@ describe("tables of a query", () => {
   });
 });
 
+it("an alias behind AT cannot be parsed, and the error says where it stands", async () => {
+  expect(await tables("FROM quakes AT (VERSION => 12) q")).toMatchObject({
+    error: { code: "TR-5200", fix: expect.stringContaining("FROM quakes AS q AT (VERSION => 12)") },
+  });
+  expect(await tables("FROM quakes WHERE")).toMatchObject({ error: { fix: "Correct the SQL at that place." } });
+});
+
 describe("a query over versions", () => {
   const inputs = () => [input("head"), input("v12", [version(12)]), input("v3", [version(3), version(4)])];
 
