@@ -13,11 +13,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { tryAwsCli } from "./awscli.ts";
 import { tryBoto3 } from "./boto3.ts";
-import { Ceph } from "./ceph.ts";
+import { broker, Ceph } from "./ceph.ts";
 import { Checks, NotHere } from "./checks.ts";
 import { trySessions } from "./sessions.ts";
 import { startStore } from "./store.ts";
-import { tryTable } from "./table.ts";
+import { serverNamed, tryTable } from "./table.ts";
 import { tryXml } from "./xml.ts";
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);
@@ -46,7 +46,10 @@ class Parts {
     "aws-cli": (work) => withStore(work, (store) => tryAwsCli(this.#checks, store, work)),
     boto3: (work) => withStore(work, (store) => tryBoto3(this.#checks, store, work)),
     xml: () => tryXml(this.#checks),
-    table: async () => tryTable(this.#checks, await this.#started()),
+    table: async () => {
+      const named = serverNamed(process.env.TRACE_S3_ORACLE);
+      await tryTable(this.#checks, named ?? { port: (await this.#started()).port, key: broker });
+    },
     sessions: async (work) => trySessions(this.#checks, await this.#started(), work),
   };
 
