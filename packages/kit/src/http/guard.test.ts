@@ -46,6 +46,14 @@ async function serveTcp(answer: (socket: Socket) => void): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** The server's side is closed once ours has taken its end; where ours waits for its reader, it says no more. */
+async function serverIsDone(closed: Promise<void>): Promise<void> {
+  const turns = (async () => {
+    for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  })();
+  await Promise.race([closed, turns]);
+}
+
 const bounds = { bytesMax: 1_000_000, connectTimeoutMs: 5_000, idleTimeoutMs: 5_000, totalTimeoutMs: 10_000 };
 
 async function text(guarded: GuardedRequest): Promise<string> {
@@ -390,6 +398,32 @@ describe("replies of a hostile server", () => {
       const error = await failure({ ...local(host), totalTimeoutMs: 200 });
       expect(error).toMatchObject({ code: "TR-5307", retryable: true });
       expect(error.message).toContain("the whole exchange");
+    }
+  });
+
+  test("a server that hangs up while its reply waits to be read takes nothing with it", async () => {
+    for (const [announced, code] of [
+      [65_536, undefined],
+      [65_537, "TR-5306"],
+      [undefined, undefined],
+    ] as const) {
+      const sent = Promise.withResolvers<void>();
+      const host = await serveTcp((socket) => {
+        const length = announced === undefined ? "" : `content-length: ${announced}\r\n`;
+        socket.write(`HTTP/1.1 200 OK\r\nconnection: close\r\n${length}\r\n`);
+        socket.on("close", () => sent.resolve());
+        socket.end(Buffer.alloc(65_536));
+      });
+      const reply = await guardedGet(local(host));
+      const read = async () => {
+        // The whole reply and the end of its connection come before anybody looks.
+        await serverIsDone(sent.promise);
+        let bytes = 0;
+        for await (const chunk of reply.body) bytes += chunk.byteLength;
+        return bytes;
+      };
+      if (code === undefined) expect(await read()).toBe(65_536);
+      else await expect(read()).rejects.toMatchObject({ code, retryable: true });
     }
   });
 

@@ -5,14 +5,18 @@
  * Three doors, because each alone was seen to fail: the parsed URL (a lookup is never asked about an address written in
  * the URL), the answer of the one lookup whose addresses are then dialled (so a name cannot change between check and
  * use), and the address of the socket itself. Redirects are followed by hand, each through all three.
+ *
+ * Replies are read by Node's own client: undici 7 asserts that its parser is not paused when a server hangs up, so that any
+ * server that does so while its data waits for a slow disk ends the whole process (nodejs/undici#5360).
  */
 import { lookup as systemLookup } from "node:dns/promises";
+import { type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
 import type { LookupFunction } from "node:net";
 import { TraceError } from "@trace/contracts";
-import type { Dispatcher } from "undici";
-import { Agent, buildConnector, request as send } from "undici";
+import { buildConnector } from "undici";
 import type { ErrorContext } from "./guarderrors.ts";
-import { fetchError, statusError, tooLarge, tooSlow, unresolved } from "./guarderrors.ts";
+import { fetchError, IdleTimeout, statusError, tooLarge, tooSlow, unresolved } from "./guarderrors.ts";
 import { redirectsMax, replyHeaderBytesMax, resolvedAddressesMax } from "./guardlimits.ts";
 import type { CheckedUrl } from "./guardurl.ts";
 import { checkUrl, isPublicAddress, notPublic, redirectTarget } from "./guardurl.ts";
@@ -83,8 +87,8 @@ export async function guardedGet(guarded: GuardedRequest): Promise<GuardedReply>
       const ownHeaders = target.url.origin === origin ? guarded.headers : undefined;
       const headers = { ...ownHeaders, ...guarded.headersOnEachHop };
       const exchange = await open(target, guarded, headers, deadline);
-      const next = await redirectOf(exchange, target, guarded);
-      if (next === undefined) return await reply(exchange, target, guarded, deadline);
+      const next = redirectOf(exchange, target, guarded);
+      if (next === undefined) return reply(exchange, target, guarded, deadline);
       if (hop >= redirectsMax) {
         throw new TraceError("TR-5311", {
           detail: `${target.host} redirects again after ${redirectsMax} redirects.`,
@@ -129,9 +133,10 @@ class Deadline {
 }
 
 interface Exchange {
-  readonly response: Dispatcher.ResponseData;
+  readonly response: IncomingMessage;
+  readonly status: number;
   readonly context: ErrorContext;
-  readonly close: () => Promise<void>;
+  readonly close: () => void;
 }
 
 /** One hop on a connection of its own: nothing is reused, so nothing checked for one destination serves another. */
@@ -147,40 +152,56 @@ async function open(
     idleTimeoutMs: guarded.idleTimeoutMs,
     headerBytesMax: replyHeaderBytesMax,
   };
-  const agent = new Agent({
-    connect: checkedConnector(target, guarded),
-    connections: 1,
-    pipelining: 0,
+  deadline.signal.throwIfAborted();
+  const connect = checkedConnector(target, guarded);
+  const send = target.url.protocol === "https:" ? requestHttps : requestHttp;
+  const request = send(target.url, {
+    method: "GET",
     maxHeaderSize: replyHeaderBytesMax,
-    headersTimeout: guarded.idleTimeoutMs,
-    bodyTimeout: guarded.idleTimeoutMs,
+    // Identity: an encoded reply could grow without bound when it is opened.
+    headers: { "user-agent": "trace", accept: "*/*", ...lowerCase(headers), "accept-encoding": "identity" },
+    // Without an agent: the connection is this request's own, and is closed with it.
+    createConnection: (_, created) => {
+      const { hostname, port, protocol } = target.url;
+      connect({ hostname, host: target.url.host, port, protocol }, (error, socket) => {
+        if (error !== null) created(error, undefined as never);
+        // A connection attempt outlives an abort; what comes of it then is nobody's.
+        else if (request.destroyed) socket.destroy();
+        else created(null, socket);
+      });
+      return undefined;
+    },
   });
-  const close = async (): Promise<void> => agent.destroy();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(deadline.signal.reason);
-  deadline.signal.addEventListener("abort", onAbort, { once: true });
+  const close = (): void => void request.destroy();
   try {
-    deadline.signal.throwIfAborted();
-    const sent = send(target.url, {
-      dispatcher: agent,
-      method: "GET",
-      signal: deadline.signal,
-      // Identity: an encoded reply could grow without bound when it is opened.
-      headers: { "user-agent": "trace", accept: "*/*", ...lowerCase(headers), "accept-encoding": "identity" },
-    }).then((response) => {
-      // Without a listener, an abort before anyone reads the body would end the process. The reader gets it as well.
-      response.body.on("error", () => {});
-      return response;
-    });
-    // undici looks at its signal only once it is connected; a resolver or host that hangs must not outlast ours.
-    return { response: await Promise.race([sent, aborted.promise]), context, close };
+    const response = await replyOf(request, guarded, deadline.signal);
+    // Without a listener, an error before anyone reads the body would end the process. The reader gets it as well.
+    response.on("error", () => {});
+    return { response, status: response.statusCode ?? 0, context, close };
   } catch (error) {
-    // Not awaited: it lasts until a pending connection attempt gives up, and an abort must answer at once.
-    void close();
+    close();
     throw fetchError(error, context);
-  } finally {
-    deadline.signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The header of the reply. The wait for it begins when there is a connection, which has its own bound of time. */
+function replyOf(request: ClientRequest, guarded: GuardedRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  const { promise, reject, resolve } = Promise.withResolvers<IncomingMessage>();
+  let idle: NodeJS.Timeout | undefined;
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  request.on("error", reject);
+  request.on("response", resolve);
+  // Nothing was asked for that would be answered so.
+  request.on("upgrade", () => reject(new Error("the server changes the protocol")));
+  request.on("socket", () => {
+    idle = setTimeout(() => reject(new IdleTimeout("the wait for its reply")), guarded.idleTimeoutMs);
+  });
+  request.end();
+  return promise.finally(() => {
+    clearTimeout(idle);
+    signal.removeEventListener("abort", onAbort);
+  });
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -227,36 +248,30 @@ async function resolveChecked(host: string, target: CheckedUrl, resolve: Resolve
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** The checked target of a redirect; undefined when the reply is none. Throws when it leads where it must not. */
-async function redirectOf(
-  exchange: Exchange,
-  from: CheckedUrl,
-  guarded: GuardedRequest,
-): Promise<CheckedUrl | undefined> {
-  if (!redirectStatuses.has(exchange.response.statusCode)) return undefined;
+function redirectOf(exchange: Exchange, from: CheckedUrl, guarded: GuardedRequest): CheckedUrl | undefined {
+  if (!redirectStatuses.has(exchange.status)) return undefined;
   // The body of a redirect is nobody's business; closing the connection leaves it unread.
-  await exchange.close();
+  exchange.close();
   return redirectTarget(from, exchange.response.headers.location, guarded.allowHostPorts);
 }
 
-async function reply(
-  exchange: Exchange,
-  target: CheckedUrl,
-  guarded: GuardedRequest,
-  deadline: Deadline,
-): Promise<GuardedReply> {
-  const { statusCode, headers } = exchange.response;
+function reply(exchange: Exchange, target: CheckedUrl, guarded: GuardedRequest, deadline: Deadline): GuardedReply {
+  const { status } = exchange;
+  const { headers } = exchange.response;
   const finalUrl = target.url.href;
-  if (!isSuccess(statusCode) && guarded.statuses?.includes(statusCode) === true) {
+  if (!isSuccess(status) && guarded.statuses?.includes(status) === true) {
     deadline.clear();
-    await exchange.close();
-    return { status: statusCode, headers, finalUrl, body: noBody() };
+    exchange.close();
+    return { status, headers, finalUrl, body: noBody() };
   }
   const refusal = refusalOf(exchange, target, guarded);
   if (refusal !== undefined) {
-    await exchange.close();
+    exchange.close();
     throw refusal;
   }
-  return { status: statusCode, headers, finalUrl, body: boundedBody(exchange, target, guarded, deadline) };
+  // A body that nobody reads is cut by the total time.
+  deadline.signal.addEventListener("abort", exchange.close, { once: true });
+  return { status, headers, finalUrl, body: boundedBody(exchange, target, guarded, deadline) };
 }
 
 function isSuccess(status: number): boolean {
@@ -267,8 +282,8 @@ async function* noBody(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** Why a reply is not worth reading. Its body is not looked at: it could be the page of an internal service. */
 function refusalOf(exchange: Exchange, target: CheckedUrl, guarded: GuardedRequest): TraceError | undefined {
-  const { statusCode, headers } = exchange.response;
-  if (!isSuccess(statusCode)) return statusError(target.host, statusCode);
+  const { headers } = exchange.response;
+  if (!isSuccess(exchange.status)) return statusError(target.host, exchange.status);
   const encoding = String(headers["content-encoding"] ?? "identity")
     .trim()
     .toLowerCase();
@@ -297,7 +312,7 @@ async function* boundedBody(
   const expected = expectedBytes(exchange);
   let bytes = 0;
   try {
-    for await (const chunk of exchange.response.body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of unidle(exchange.response, guarded.idleTimeoutMs)) {
       bytes += chunk.byteLength;
       if (bytes > guarded.bytesMax) throw tooLarge(target.host, "The reply", guarded.bytesMax);
       guarded.onProgress?.(bytes, expected);
@@ -307,6 +322,22 @@ async function* boundedBody(
     throw deadline.blame(fetchError(error, exchange.context));
   } finally {
     deadline.clear();
-    await exchange.close();
+    deadline.signal.removeEventListener("abort", exchange.close);
+    exchange.close();
+  }
+}
+
+/** The chunks of a reply. Only time spent waiting for the server counts: the reader may be as slow as it likes. */
+async function* unidle(response: IncomingMessage, idleMs: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks = (response as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const idle = setTimeout(() => response.destroy(new IdleTimeout("the wait for more of its reply")), idleMs);
+      const next = await chunks.next().finally(() => clearTimeout(idle));
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
   }
 }

@@ -40,6 +40,16 @@ export function tooLarge(host: string, what: string, limitBytes: number): TraceE
   });
 }
 
+/** Nothing came for as long as the caller allows; `what` was waited for. */
+export class IdleTimeout extends Error {
+  readonly what: string;
+
+  constructor(what: string) {
+    super(`nothing came: ${what}`);
+    this.what = what;
+  }
+}
+
 export interface ErrorContext {
   readonly host: string;
   readonly connectTimeoutMs: number;
@@ -60,21 +70,17 @@ const resolveCodes: ReadonlySet<string> = new Set([
   "ETIMEOUT",
 ]);
 
-/** The catalogued error for what undici or Node threw. Its own text stays in `cause`, for the log only. */
+/** The catalogued error for what Node or the connector threw. Its own text stays in `cause`, for the log only. */
 export function fetchError(error: unknown, context: ErrorContext): TraceError {
   if (error instanceof TraceError) return error;
   const { host } = context;
   const where = printableHost(host);
   if (error instanceof errors.ConnectTimeoutError) return tooSlow(host, "connecting", context.connectTimeoutMs);
-  if (error instanceof errors.HeadersTimeoutError)
-    return tooSlow(host, "the wait for its reply", context.idleTimeoutMs);
-  if (error instanceof errors.BodyTimeoutError)
-    return tooSlow(host, "the wait for more of its reply", context.idleTimeoutMs);
-  if (error instanceof errors.HeadersOverflowError)
-    return tooLarge(host, "The header of the reply", context.headerBytesMax);
+  if (error instanceof IdleTimeout) return tooSlow(host, error.what, context.idleTimeoutMs);
   const inner = innermost(error);
   if (inner instanceof TraceError) return inner;
   const code = inner instanceof Error && "code" in inner && typeof inner.code === "string" ? inner.code : "";
+  if (code === "HPE_HEADER_OVERFLOW") return tooLarge(host, "The header of the reply", context.headerBytesMax);
   if (resolveCodes.has(code)) return unresolved(host, inner);
   if (certificateCodes.test(code)) {
     return new TraceError("TR-5314", {
