@@ -84,7 +84,7 @@ export class Ceph {
   readonly #fsid: string;
   readonly #monitorPort: number;
   readonly #children: { readonly name: string; readonly child: ChildProcess }[] = [];
-  #stopping = false;
+  #ending: AbortSignal | undefined;
 
   private constructor(work: string, env: Record<string, string>, fsid: string, monitor: number, gateway: number) {
     this.#work = work;
@@ -94,8 +94,8 @@ export class Ceph {
     this.port = gateway;
   }
 
-  /** Throws NotHere where the packages cannot be had. */
-  static async start(parent: string): Promise<Ceph> {
+  /** Throws NotHere where the packages cannot be had, and when `ending` is aborted before all of it is up. */
+  static async start(parent: string, ending: AbortSignal): Promise<Ceph> {
     const root = await bring("ceph", ["radosgw", "ceph-mon", "ceph-osd", "ceph-common"]);
     const work = join(parent, "ceph");
     for (const folder of ["", "mon", "osd", "run", "log", "gateway"]) mkdirSync(join(work, folder));
@@ -103,6 +103,7 @@ export class Ceph {
     const configFile = join(work, "ceph.conf");
     writeFileSync(configFile, configuration(root, work, fsid, { monitor, gateway }));
     const ceph = new Ceph(work, { ...environmentOf(root, work), CEPH_CONF: configFile }, fsid, monitor, gateway);
+    ceph.#ending = ending;
     try {
       await ceph.#start();
       return ceph;
@@ -208,7 +209,8 @@ export class Ceph {
   async #until(what: string, holds: () => Promise<boolean>): Promise<void> {
     const endMs = performance.now() + cephReadyMaxMs;
     while (!(await holds().catch(() => false))) {
-      if (this.#stopping || performance.now() > endMs) throw new Error(`Ceph: not in time: ${what}\n${this.#said()}`);
+      this.#ending?.throwIfAborted();
+      if (performance.now() > endMs) throw new Error(`Ceph: not in time: ${what}\n${this.#said()}`);
       await delay(cephLookMs);
     }
   }
@@ -220,7 +222,6 @@ export class Ceph {
 
   /** The last started first; what does not heed is killed. */
   async stop(): Promise<void> {
-    this.#stopping = true;
     for (const { child } of this.#children.splice(0).reverse()) {
       if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) continue;
       const ended = new Promise((resolve) => child.once("exit", resolve));

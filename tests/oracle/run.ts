@@ -35,9 +35,11 @@ async function withStore(work: string, use: (store: Awaited<ReturnType<typeof st
 class Parts {
   readonly #checks: Checks;
   readonly #work: string;
+  readonly #ending: AbortSignal;
   #ceph: Promise<Ceph> | undefined;
 
-  constructor(checks: Checks, work: string) {
+  constructor(checks: Checks, work: string, ending: AbortSignal) {
+    this.#ending = ending;
     this.#checks = checks;
     this.#work = work;
   }
@@ -54,7 +56,7 @@ class Parts {
   };
 
   #started(): Promise<Ceph> {
-    this.#ceph ??= Ceph.start(this.#work);
+    this.#ceph ??= Ceph.start(this.#work, this.#ending);
     return this.#ceph;
   }
 
@@ -67,12 +69,18 @@ class Parts {
 async function runParts(only: string | undefined, required: boolean): Promise<Checks> {
   const checks = new Checks(print);
   const work = mkdtempSync(join(tmpdir(), "trace-oracle-"));
-  const parts = new Parts(checks, work);
   // Its children are not ours to leave behind.
+  const ending = new AbortController();
   const stopped = new Promise<never>((_, reject) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const)
-      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.once(signal, () => {
+        const why = new Error(`ended by ${signal}`);
+        ending.abort(why);
+        reject(why);
+      });
+    }
   });
+  const parts = new Parts(checks, work, ending.signal);
   try {
     for (const [name, part] of Object.entries(parts.all)) {
       if (only !== undefined && only !== name) continue;
@@ -83,7 +91,7 @@ async function runParts(only: string | undefined, required: boolean): Promise<Ch
         const why = error instanceof Error ? error.message : String(error);
         if (error instanceof NotHere && !required) checks.skip(name, why);
         else checks.note(name, why);
-        if (why.startsWith("ended by")) break;
+        if (ending.signal.aborted) break;
       }
       print(`        ${name}: ${((performance.now() - begunMs) / 1_000).toFixed(0)} s`);
     }
