@@ -84,7 +84,7 @@ function commitTable(cli: Cli, commits: readonly HistoryCommit[]): readonly stri
   const tasks = cli.outWidth >= 132;
   // A log is read later than it was written: there, "3 min ago" says nothing.
   const when = (time: string) => (cli.io.stdout.isTTY ? relative(time, nowMs) : moment(time));
-  const partitioned = commits.some((commit) => commit.partitions > 1);
+  const partitioned = sizes && commits.some((commit) => commit.partitions > 1);
   const generations = new Set(commits.map((commit) => commit.generation)).size > 1;
   return renderTable({
     columns: [
@@ -113,7 +113,7 @@ function commitTable(cli: Cli, commits: readonly HistoryCommit[]): readonly stri
       count(commit.rows),
       deltaCell(commit.rows_delta, "rows", palette),
       ...(sizes ? [bytes(commit.bytes), deltaCell(commit.bytes_delta, "bytes", palette)] : []),
-      ...(partitioned ? [count(commit.partitions)] : []),
+      ...(partitioned ? [commit.partitions === 0 ? "" : count(commit.partitions)] : []),
       madeBy(commit),
       ...(tasks ? [commit.task_id === null ? "" : shortTaskId(commit.task_id)] : []),
       commit.reason ?? commit.inputs.map((input) => `${input.dataset} ${input.commit}`).join(", "),

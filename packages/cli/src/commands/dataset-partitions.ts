@@ -7,7 +7,7 @@ import { partitionsNamedMax } from "../limits.ts";
 import type { CliOf } from "../program.ts";
 import { bytes, count, plural, relative } from "../terminal/format.ts";
 import { renderTable } from "../terminal/table.ts";
-import { printable } from "../terminal/width.ts";
+import { printable, wrap } from "../terminal/width.ts";
 import { examples, keyArguments, nameArgument, wholeNumber } from "./arguments.ts";
 import { named } from "./dataset-names.ts";
 
@@ -72,8 +72,10 @@ async function partitions(cli: Cli, client: UserClient, name: string, options: P
   if (page.partitions.length > 0) cli.print(...partitionTable(cli, page.partitions));
   const missing = page.missing.length === 0 ? "none is missing" : `${count(page.missing.length)} missing`;
   cli.say("", `${plural(page.partitions_total, "partition")}, ${missing}`);
-  if (page.missing.length > 0)
-    cli.print(...(page.partitions.length > 0 ? [""] : []), cli.outColors.yellow(keysText("missing", page.missing)));
+  if (page.missing.length > 0) {
+    const lines = wrap(keysText("missing", page.missing), cli.outWidth - 1);
+    cli.print(...(page.partitions.length > 0 ? [""] : []), ...lines.map(cli.outColors.yellow));
+  }
   cli.sayNext([
     ...(page.next === null
       ? []
@@ -126,7 +128,7 @@ async function repair(cli: Cli, client: UserClient, name: string, options: Repai
     return;
   }
   if (plan !== undefined) {
-    cli.say(keysText("missing", plan.missing));
+    cli.say(...wrap(keysText("missing", plan.missing), cli.errWidth - 1));
     if (!(await cli.confirm(`Create ${plural(plan.missing.length, "task")}?`, "--yes"))) {
       cli.say("Nothing was changed.");
       cli.endWith(exitCodes.failed);
