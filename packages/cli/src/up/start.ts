@@ -1,6 +1,6 @@
 /**
- * `trace start` (`npm start`): boots the stack, deploys and runs the example, shows its result and what to try next, and
- * stays up until Ctrl-C; with `--once` it ends when the example has committed.
+ * `trace start` (`npm start`): boots the stack, deploys and runs the examples, shows their results and what to try next, and
+ * stays up until Ctrl-C; with `--once` it ends when the examples have committed.
  *
  * It says nothing of its own about data: it runs the commands a person would type, in this process.
  */
@@ -21,8 +21,27 @@ export interface StartOptions extends UpOptions {
   readonly once?: boolean;
 }
 
-const resultSql = `SELECT region, day, quakes, strongest, mean_depth_km
-FROM quakes_by_region_day ORDER BY quakes DESC, region, day LIMIT 12`;
+interface Shown {
+  readonly example: "quakes" | "flights";
+  /** As it is run, and as it is shown. */
+  readonly sql: string;
+  readonly short: string;
+}
+
+const shown: readonly Shown[] = [
+  {
+    example: "quakes",
+    sql: `SELECT region, day, quakes, strongest, mean_depth_km
+FROM quakes_by_region_day ORDER BY quakes DESC, region, day LIMIT 12`,
+    short: "SELECT … FROM quakes_by_region_day ORDER BY quakes DESC LIMIT 12",
+  },
+  {
+    example: "flights",
+    sql: `SELECT airport, name, city, flights, mean_delay_minutes, late_percent
+FROM airport_delays WHERE flights >= 10000 ORDER BY mean_delay_minutes DESC, airport LIMIT 10`,
+    short: "SELECT … FROM airport_delays WHERE flights >= 10000 ORDER BY mean_delay_minutes DESC LIMIT 10",
+  },
+];
 
 /** Runs one command line as its user would, against the stack that has just been started. */
 async function type(cli: Cli, env: Environment, argv: readonly string[]): Promise<void> {
@@ -52,7 +71,7 @@ export async function startExample(cli: Cli, options: StartOptions, env: Environ
   cli.say(`${bold("Trace")} starts in ${cli.state.dir}`, "");
   try {
     await Promise.race([
-      runExample(cli, stack, env),
+      runExamples(cli, stack, env),
       signal.stopped.then(() => Promise.reject(new StepFailed(exitCodes.interrupted))),
     ]);
     await report(cli, stack, performance.now() - startedAt);
@@ -75,17 +94,18 @@ export async function startExample(cli: Cli, options: StartOptions, env: Environ
   }
 }
 
-async function runExample(cli: Cli, stack: Stack, env: Environment): Promise<void> {
+async function runExamples(cli: Cli, stack: Stack, env: Environment): Promise<void> {
   const { bold } = cli.errColors;
   await stack.start();
-  const example = exampleFile("quakes");
-  const file = relative(cli.io.cwd, example) || example;
-  cli.say("", bold(`$ trace deploy ${file}`));
-  await type(cli, env, ["deploy", example, "--quiet"]);
-  cli.say("", bold("$ trace run quakes"));
-  await type(cli, env, ["run", "quakes"]);
-  cli.say("", bold('$ trace query "SELECT … FROM quakes_by_region_day ORDER BY quakes DESC LIMIT 12"'));
-  await type(cli, env, ["query", resultSql]);
+  for (const { example, sql, short } of shown) {
+    const path = exampleFile(example);
+    cli.say("", bold(`$ trace deploy ${relative(cli.io.cwd, path) || path}`));
+    await type(cli, env, ["deploy", path, "--quiet"]);
+    cli.say("", bold(`$ trace run ${example}`));
+    await type(cli, env, ["run", example]);
+    cli.say("", bold(`$ trace query "${short}"`));
+    await type(cli, env, ["query", sql]);
+  }
 }
 
 async function report(cli: Cli, stack: Stack, tookMs: number): Promise<void> {
@@ -95,7 +115,7 @@ async function report(cli: Cli, stack: Stack, tookMs: number): Promise<void> {
   const memory = await stack.memory();
   const state = diskUsage([cli.state.dir, ...stack.folders]);
   const programs = diskUsage([join(checkout, "node_modules"), join(checkout, ".cache")]);
-  cli.say("", dim(`${duration(tookMs)} from start to result`));
+  cli.say("", dim(`${duration(tookMs)} from start to the results of both examples`));
   if (memory !== undefined) cli.say(dim(`memory at rest ${bytes(memory)} (proportional set size of all processes)`));
   cli.say(dim(`disk ${bytes(state + programs)}: dependencies ${bytes(programs)}, data ${bytes(state)}`));
 }
@@ -105,7 +125,8 @@ function next(): [string, string][] {
   return [
     [`npm run trace -- query "${sql}"`, "the strongest quakes of the week"],
     ["npm run trace -- dataset show quakes", "its schema, its commits and where they came from"],
-    ["npm run trace -- run quakes", "run it again: the summary follows by itself"],
+    ["npm run trace -- dataset partitions flights", "three million flights, a partition for each month"],
+    ["npm run trace -- run quakes", "run it again: nothing is committed, the file is the same"],
     ["npm run trace -- task list", "every task, with its attempts"],
     ["npm run trace -- doctor", "how the stack is, and where everything lives"],
   ];
