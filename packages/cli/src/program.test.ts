@@ -234,3 +234,14 @@ test("explain without a code lists all of them", async () => {
   const { codes } = JSON.parse((await harness().run("explain", "--json")).stdout) as { codes: { code: string }[] };
   expect(codes.map((one) => one.code)).toEqual(Object.keys(errorCatalogue));
 });
+
+test.each([
+  ["history", "did you mean 'trace dataset history'?"],
+  ["histroy", "did you mean 'trace dataset history'?"],
+  ["list", "did you mean 'trace task list' or 'trace dataset list' or 'trace outbox list'?"],
+  ["xyzzyx", "see 'trace --help'"],
+])("a command without its area, %s, gets the whole of it", async (word, fix) => {
+  const { code, stderr } = await harness().run(word, "quakes");
+  expect(code).toBe(2);
+  expect(stderr.replaceAll(/\s+/g, " ")).toContain(fix);
+});

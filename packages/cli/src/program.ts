@@ -18,6 +18,7 @@ import { fail } from "./failure.ts";
 import { addGlobalOptions, globalOptionsOf } from "./globals.ts";
 import { ExamplesFirst } from "./help.ts";
 import type { CliIo } from "./io.ts";
+import { nearest } from "./nearest.ts";
 import { type QueryEngine, startEngine } from "./query/engine.ts";
 import { ansiColors } from "./terminal/ansi.ts";
 import { traceVersion } from "./version.ts";
@@ -137,6 +138,17 @@ function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
+/** Commands of another area by that name: `history` of `trace history` is one of datasets. */
+function elsewhere(root: Command, word: string): string[] {
+  const help = root.createHelp();
+  const below = root.commands.flatMap((area) => help.visibleCommands(area));
+  const meant = nearest(
+    word,
+    below.map((command) => command.name()),
+  );
+  return below.filter((command) => command.name() === meant).map((command) => `'${pathOf(command)}'`);
+}
+
 /** Commander's refusal as an error of ours. */
 function wrongUse(error: CommanderError, root: Command, argv: readonly string[]): TraceError {
   const meant = commandMeant(root, argv);
@@ -150,7 +162,10 @@ function wrongUse(error: CommanderError, root: Command, argv: readonly string[])
     });
   }
   const [what = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
-  const suggestion = /\(Did you mean (?:one of )?([^)]*?)\?\)/.exec(rest.join(" "))?.[1];
+  const word = error.code === "commander.unknownCommand" ? /'([^']*)'/.exec(what)?.[1] : undefined;
+  const suggestion =
+    /\(Did you mean (?:one of )?([^)]*?)\?\)/.exec(rest.join(" "))?.[1] ??
+    (word === undefined ? undefined : elsewhere(root, word).join(" or ") || undefined);
   return new TraceError("TR-7001", {
     detail: what,
     fix: suggestion === undefined ? `see '${help}'` : `did you mean ${suggestion}? See '${help}'`,
