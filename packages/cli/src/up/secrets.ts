@@ -42,7 +42,10 @@ export function stackSecrets(folder: StateFolder): StackSecrets {
   const s3Credentials: S3Credential[] = [
     {
       ...dispatcher,
-      grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "DeleteObject", "ListBucket"] })),
+      grants: [datasets, scratch].map((bucket) => ({
+        bucket,
+        actions: ["AbortMultipartUpload", "DeleteObject", "GetObject", "ListBucket"],
+      })),
     },
     { ...worker, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })) },
     { ...owner, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "ListBucket"] })) },
