@@ -1,6 +1,7 @@
 /** Checksums of a file, read once and never held: of the whole, and of its parts where it is stored in parts. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { fileReadBytes } from "../limits.ts";
 
 export interface FilePart {
   readonly start: number;
@@ -15,9 +16,6 @@ export interface Digest {
   readonly parts: readonly FilePart[];
 }
 
-/** Bytes read at once: fewer turns of the event loop than with the 64 KiB that streams take. */
-const readBytes = 1024 * 1024;
-
 export async function digestFile(path: string, signal: AbortSignal, partBytes?: number): Promise<Digest> {
   const whole = createHash("sha256");
   const parts: FilePart[] = [];
@@ -29,7 +27,7 @@ export async function digestFile(path: string, signal: AbortSignal, partBytes?: 
     part = createHash("sha256");
     start = bytes;
   };
-  for await (const chunk of createReadStream(path, { signal, highWaterMark: readBytes })) {
+  for await (const chunk of createReadStream(path, { signal, highWaterMark: fileReadBytes })) {
     let rest = chunk as Buffer;
     whole.update(rest);
     while (partBytes !== undefined && rest.length > 0) {

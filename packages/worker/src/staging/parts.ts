@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs";
 import { type ObjectUpload, sha256OfParts, type UploadedPart } from "@trace/kit";
 import { inLanes } from "../lanes.ts";
-import { uploadAbortMs, uploadPartsInFlightMax } from "../limits.ts";
+import { fileReadBytes, uploadAbortMs, uploadPartsInFlightMax } from "../limits.ts";
 import type { OperatorContext } from "../operators/operator.ts";
 import type { FilePart } from "./digest.ts";
 import { requireOwn, tried, type Upload } from "./upload.ts";
@@ -36,7 +36,7 @@ export async function putInParts(
     await inLanes(parts, uploadPartsInFlightMax, signal, async (part, signal, index) => {
       const end = part.start + part.bytes - 1;
       const put = (store: WriteStore) => {
-        const body = createReadStream(path, { start: part.start, end });
+        const body = createReadStream(path, { start: part.start, end, highWaterMark: fileReadBytes });
         const upload: ObjectUpload = store.upload({ ...options, signal }, id);
         return upload.put({ number: index + 1, body, bytes: part.bytes, sha256: part.sha256 });
       };

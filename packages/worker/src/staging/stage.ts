@@ -8,7 +8,7 @@ import { createReadStream } from "node:fs";
 import { type ManifestFile, type StagedOutput, type StagingPlace, TraceError } from "@trace/contracts";
 import type { DuckFile } from "@trace/duck";
 import { inLanes } from "../lanes.ts";
-import { uploadPartBytes, uploadsMax, uploadWholeBytesMax } from "../limits.ts";
+import { fileReadBytes, uploadPartBytes, uploadsMax, uploadWholeBytesMax } from "../limits.ts";
 import type { OperatorContext } from "../operators/operator.ts";
 import { digestFile } from "./digest.ts";
 import { manifestText, type OutputFiles, type Provenance, requireFits, statsOf } from "./manifest.ts";
@@ -86,7 +86,11 @@ async function stageFile(
     const stored_sha256 = await putInParts(context, { ...place, path }, parts, signal, report);
     return { ...described, stored_sha256 };
   }
-  await putWhole(context, { ...place, sha256, body: () => createReadStream(path) }, signal);
+  await putWhole(
+    context,
+    { ...place, sha256, body: () => createReadStream(path, { highWaterMark: fileReadBytes }) },
+    signal,
+  );
   report(bytes);
   return described;
 }
