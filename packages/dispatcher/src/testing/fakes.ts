@@ -91,6 +91,11 @@ export class MemoryStore {
     return Promise.resolve();
   }
 
+  range(bucket: string, key: string, part: { start: number; end: number }): Promise<Uint8Array | undefined> {
+    this.#look();
+    return Promise.resolve(this.objects.get(`${bucket}/${key}`)?.body.subarray(part.start, part.end));
+  }
+
   presignGet(bucket: string, key: string): string {
     return `https://store.test/${bucket}/${key}?signed`;
   }

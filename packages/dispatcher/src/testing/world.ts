@@ -22,6 +22,8 @@ import { Datasets } from "../datasets.ts";
 import { Deploys } from "../deploys.ts";
 import { Diffs } from "../diff.ts";
 import { Events } from "../events.ts";
+import { FooterReader } from "../footers/reader.ts";
+import type { FooterChecks } from "../footers/whose.ts";
 import { Jobs } from "../jobs.ts";
 import { Lineages } from "../lineage.ts";
 import { Listing } from "../listing.ts";
@@ -67,6 +69,8 @@ export interface WorldOptions {
   readonly random?: () => number;
   /** A bus is configured. */
   readonly events?: boolean;
+  /** Whose footers are read; nobody's unless it is said. */
+  readonly footerChecks?: FooterChecks;
 }
 
 export class World {
@@ -99,6 +103,7 @@ export class World {
   readonly random: () => number;
   readonly outgoing: Events;
   readonly #database: TestDatabase;
+  readonly #footers: FooterReader;
 
   private constructor(database: TestDatabase, db: Database, orgId: number, options: WorldOptions) {
     this.#database = database;
@@ -126,10 +131,13 @@ export class World {
       race: this.race,
       watermarks,
     });
+    const checks = options.footerChecks;
+    this.#footers = new FooterReader({ store, log: silentLog() });
     this.completions = new Completions({
       db,
       store,
       datasetsBucket,
+      ...(checks === undefined ? {} : { footers: { reader: this.#footers, checks } }),
       random: this.random,
       log: silentLog(),
       events: { onReady, onEnded: () => undefined, onRefused: () => undefined },
@@ -172,6 +180,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    await this.#footers.stop();
     await this.db.stop();
     await this.#database.drop();
   }
