@@ -376,6 +376,17 @@ jobs:
     expect(await world.count("invalidations")).toBe(before);
   });
 
+  test("that has read the commit before one that comes while the others are told reads that one too", async () => {
+    await commitRates();
+    const [early] = await world.claim(await world.session(), 1);
+    if (early === undefined) throw new Error("nothing is ready");
+    await commitRates();
+    for (let more = 0; more < 3; more += 1) await finishOne();
+    expect(await world.count("tasks", `output_partition = '${early.partition}'`)).toBe(1);
+    await world.succeed(early);
+    expect(await world.count("tasks", `output_partition = '${early.partition}'`)).toBe(2);
+  });
+
   test("and a run of all of them begins with all, in one transaction", async () => {
     const started = await world.runs.start(world.orgId, "wide", ["hours"]);
     expect(started.tasks).toHaveLength(hours);
