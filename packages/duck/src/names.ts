@@ -7,7 +7,7 @@ export const catalogueName = /^(duckdb_|sqlite_|pragma_|pg_|information_schema)/
 /** What an input may be called: a dataset's name, or one that begins with an underscore. */
 export const viewName = /^[a-z_][a-z0-9_]{0,127}$/;
 
-/** One for each table and version that a query can name. The name of an input holds no space, so two never meet. */
+/** One for each table and version that a query can name. SQL holds no NUL, so that no name is taken for a version. */
 export function tableKey(name: string, at?: DuckAt): string {
-  return at === undefined ? name : `${name} ${at.unit} ${at.value}`;
+  return at === undefined ? name : `${name}\0${at.unit}\0${at.value}`;
 }

@@ -114,8 +114,11 @@ describe("a query over versions", () => {
   });
 
   it("is refused a version that is no input of it, and the name of a view", async () => {
-    for (const sql of ["FROM quakes AT (VERSION => 5)", 'FROM "quakes@1"']) {
-      expect(await rows(sql, inputs())).toMatchObject({ kind: "error", error: { code: /TR-520[23]/ } });
+    expect(await rows("FROM quakes AT (VERSION => 5)", inputs())).toMatchObject({ error: { code: "TR-5202" } });
+    for (const name of ["quakes@1", "quakes version 12"]) {
+      // The gate's own words: DuckDB never saw it.
+      const detail = `There is no table '${name}' among the inputs of this query.`;
+      expect(await rows(`FROM "${name}"`, inputs())).toMatchObject({ error: { code: "TR-5203", detail } });
     }
     expect(await rows("FROM quakes", [input("v12", [version(12)])])).toMatchObject({ error: { code: "TR-5203" } });
   });
