@@ -145,6 +145,38 @@ test("JSON has the dispatcher's answer, the columns and the rows, and nothing el
   expect(without).toMatchObject({ rows: { compared: false, why: "--no-rows" } });
 });
 
+test("of a partitioned dataset only the files of partitions that differ are asked for", async () => {
+  const bodies: unknown[] = [];
+  const answer = stack.answers.resolveDatasets;
+  stack.answers.resolveDatasets = (...call) => {
+    bodies.push(call[0].body.datasets?.map((one) => one.partitions));
+    if (answer === undefined) throw new Error("no answer");
+    return answer(...call);
+  };
+  diff = partitionedDiff();
+  await harness().run("dataset", "diff", "quakes");
+  diff = { ...partitionedDiff(), partitions_changed: 30_000 };
+  await harness().run("dataset", "diff", "quakes");
+  diff = sampleDiff();
+  await harness().run("dataset", "diff", "quakes");
+  const keys = ["2000-12", "2001-03", "2001-07"];
+  expect(bodies).toEqual([
+    [keys, keys],
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+});
+
+test("more files than one answer takes are not compared, and the rest of the difference stands", async () => {
+  stack.answers.resolveDatasets = async () => {
+    throw new TraceError("TR-4026", { detail: "60,000 files are more than one call names" });
+  };
+  const { code, stdout, stderr } = await harness().run("dataset", "diff", "quakes");
+  expect(code).toBe(0);
+  expect(stdout).toContain("quakes, commit 2 to 3");
+  expect(stderr).toContain("rows were not compared: 60,000 files are more than one call names");
+});
+
 test("the same files in both are no difference, and DuckDB is not started", async () => {
   files[3] = files[2] ?? [];
   const { stdout } = await harness().run("dataset", "diff", "quakes");

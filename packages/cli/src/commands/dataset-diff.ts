@@ -2,7 +2,14 @@
  * `trace dataset diff NAME [FROM [TO]]`: schema, partitions and sizes as the dispatcher tells them; rows compared here, in
  * DuckDB's locked-down process, over the files that only one of the two versions has.
  */
-import { type DatasetDiff, type ResolvedDataset, type ResolvedFile, TraceError } from "@trace/contracts";
+import {
+  type DatasetDiff,
+  type ResolvedDataset,
+  type ResolvedFile,
+  type RouteAnswer,
+  TraceError,
+  type userRoutes,
+} from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import {
@@ -65,12 +72,13 @@ export function registerDatasetDiff(dataset: Command, cliOf: CliOf, engine: () =
         const found = await cli.withClient((client) =>
           named(client, name, async () => {
             const answer = await client.diffDataset({ params: { name }, query: { from, to } });
-            return { answer, rows: options.rows === false ? undefined : await pinBoth(client, answer) };
+            const noRows: NotCompared = { why: "--no-rows" };
+            return { answer, rows: options.rows === false ? noRows : await pinBoth(client, answer) };
           }),
         );
         const compared =
-          found.rows === undefined
-            ? ({ why: "--no-rows" } as const)
+          "why" in found.rows
+            ? found.rows
             : await compareRows(cli, found.answer, { pins: found.rows, options, engine });
         show(cli, found.answer, compared);
       },
@@ -82,12 +90,31 @@ interface BothVersions {
   readonly after: ResolvedDataset | undefined;
 }
 
-/** Files of both sides. Commit 0 has none. */
-async function pinBoth(client: UserClient, { from, to }: DatasetDiff): Promise<BothVersions> {
+/** Partitions whose files are worth asking for; undefined: all, because some that differ are not named, or have no name. */
+function worthAsking({ partitions, partitions_changed: changed }: DatasetDiff): string[] | undefined {
+  const keys = partitions.map((one) => one.partition);
+  return keys.length === changed && changed > 0 && !keys.includes("") ? keys : undefined;
+}
+
+/** Files of both sides, in partitions that differ. Commit 0 has none. More than one answer takes are not compared. */
+async function pinBoth(client: UserClient, diff: DatasetDiff): Promise<BothVersions | NotCompared> {
+  const { from, to } = diff;
   const asked = [from, to].filter((side) => side.commit > 0);
   if (asked.length === 0) return { before: undefined, after: undefined };
-  const datasets = asked.map(({ dataset, generation, commit }) => ({ dataset, generation, version: commit }));
-  const answer = await client.resolveDatasets({ body: { datasets, presign: true } });
+  const keys = worthAsking(diff);
+  const datasets = asked.map(({ dataset, generation, commit }) => ({
+    dataset,
+    generation,
+    version: commit,
+    ...(keys === undefined ? {} : { partitions: keys }),
+  }));
+  let answer: RouteAnswer<(typeof userRoutes)["resolveDatasets"]>;
+  try {
+    answer = await client.resolveDatasets({ body: { datasets, presign: true } });
+  } catch (error) {
+    if (error instanceof TraceError && error.code === "TR-4026") return { why: error.message };
+    throw error;
+  }
   const side = ({ generation, commit }: { generation: number; commit: number }) =>
     answer.datasets.find((one) => one.generation === generation && one.commit === commit);
   return { before: side(from), after: side(to) };
