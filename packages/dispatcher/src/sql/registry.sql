@@ -201,7 +201,7 @@ with moved as (
   select x.partition_key, x.object_key, x.added_commit, x.removed_commit from commit_files x
    where x.generation_id = $1 and x.removed_commit > $2 and x.removed_commit <= $3 and x.added_commit <= $2
 ), differing as materialized (
-  select m.partition_key, bool_or(m.low) as low, bool_or(m.high) as high
+  select m.partition_key, bool_or(m.high) as high
     from (select partition_key, object_key,
                  bool_or(added_commit <= $2 and (removed_commit is null or removed_commit > $2)) as low,
                  bool_or(added_commit <= $3 and (removed_commit is null or removed_commit > $3)) as high
@@ -210,7 +210,8 @@ with moved as (
    group by m.partition_key
 ), counted as (
   select count(*)::int as changed,
-         (count(*) filter (where exists (select 1 from commit_files x where x.generation_id = $1 and x.partition_key = d.partition_key and x.removed_commit is null and x.added_commit <= $3)
+         (count(*) filter (where d.high
+                              or exists (select 1 from commit_files x where x.generation_id = $1 and x.partition_key = d.partition_key and x.removed_commit is null and x.added_commit <= $3)
                               or exists (select 1 from commit_files x where x.generation_id = $1 and x.partition_key = d.partition_key and x.removed_commit > $3 and x.added_commit <= $3)))::int as changed_high
     from differing d
 )
