@@ -162,7 +162,8 @@ function completedOne(model: Model, { token, ending }: CompleteItem, answer: Ans
     const { writes } = jobRules[lease.task.job];
     const states = model.end(lease, ending.word, ending.delayMs);
     const published = writes !== undefined && ending.word === "success";
-    const commits = published ? [{ dataset: writes, generation: 1, commit: model.heads[writes] }] : [];
+    const made = { generation: 1, commit: model.heads[writes ?? "ds_x"], outcome: "committed" };
+    const commits = published ? [{ dataset: writes, ...made }] : [];
     assert.deepEqual(answer, { accepted: true, ...states, commits });
     model.ended.set(token, { text: ending.text, answer });
   }
