@@ -72,21 +72,21 @@ const addCommitSql = `
   ), made as (
     insert into commits (generation_id, commit_no, org_id, kind, committed_at, task_id, lease_no, dag_version_id, schema,
                          row_count, byte_count, file_count)
-    select g.generation_id, $2, g.org_id, 'replace', now() - interval '1 day' + $2 * interval '1 millisecond', task.task_id, -$2::bigint,
-           g.dag_version_id, '[{"name":"x","type":"BIGINT","field_id":1}]', $4::bigint * 500, $4::bigint * 8000, $4::int
+    select g.generation_id, $2::bigint, g.org_id, 'replace', now() - interval '1 day' + $2::bigint * interval '1 millisecond', task.task_id, -$2::bigint,
+           g.dag_version_id, '[{"name":"x","type":"BIGINT","field_id":1}]', $4::bigint * 500, $4::bigint * 8000, $4::bigint::int
       from g, task
   ), head as (
-    update generations set head_commit = $2, head_committed_at = now() - interval '1 day' + $2 * interval '1 millisecond', last_field_id = 1
+    update generations set head_commit = $2::bigint, head_committed_at = now() - interval '1 day' + $2::bigint * interval '1 millisecond', last_field_id = 1
      where generation_id = (select generation_id from g)
   ), keys as materialized (
     select g.generation_id, g.storage_id, 'crowd-' || n as key, n from g, generate_series($3::bigint + 1, $3::bigint + $4::bigint) n
   ), placed as (
-    insert into partitions (generation_id, partition_key, head_commit, lease_no) select generation_id, key, $2, -$2::bigint from keys
+    insert into partitions (generation_id, partition_key, head_commit, lease_no) select generation_id, key, $2::bigint, -$2::bigint from keys
   ), listed as (
-    insert into commit_partitions (generation_id, commit_no, partition_key) select generation_id, $2, key from keys
+    insert into commit_partitions (generation_id, commit_no, partition_key) select generation_id, $2::bigint, key from keys
   )
   insert into commit_files (generation_id, partition_key, added_commit, object_key, byte_count, row_count, sha256, columns)
-  select generation_id, key, $2, 'd/' || storage_id || '/a/' || lpad($2::text, 27, '0') || '/' || n || '.parquet', 8000, 500,
+  select generation_id, key, $2::bigint, 'd/' || storage_id || '/a/' || lpad($2::bigint::text, 27, '0') || '/' || n || '.parquet', 8000, 500,
          encode(sha256(key::bytea), 'hex'), '[{"name":"x","type":"BIGINT","min":"1","max":"500","null_count":0}]'
     from keys`;
 
