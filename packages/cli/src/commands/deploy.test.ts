@@ -97,6 +97,22 @@ test("a deploy sends the file as it is and prints what is new; again, that nothi
   expect(JSON.parse(third.stdout)).toMatchObject({ dag: "quakes", changed: false, warnings: [] });
 });
 
+test("a deploy tells which datasets are built anew", async () => {
+  const before = stack.answers.deploy;
+  stack.answers.deploy = async () => ({
+    dag: "quakes",
+    version,
+    number: 3,
+    changed: true,
+    jobs: ["by_region"],
+    datasets: ["quakes_by_region"],
+    generations: [{ dataset: "quakes_by_region", generation: 2 }],
+  });
+  const { stdout } = await harness().run("deploy", "quakes.yaml");
+  expect(stdout).toContain("  quakes_by_region begins generation 2; readers elsewhere see the one before until");
+  Object.assign(stack.answers, { deploy: before });
+});
+
 test("a change names the jobs that came, went and changed, and what of them", () => {
   const changed = good.replace("count(*)", "max(magnitude)").replace("  ingest_quakes:", "  ingest_all:");
   expect(changeLines(jobsOf(good), jobsOf(changed))).toEqual([

@@ -124,6 +124,11 @@ async function deploy(cli: Cli, file: DagFile): Promise<void> {
       const parts = `${plural(answer.jobs.length, "job")}, ${plural(answer.datasets.length, "dataset")}`;
       cli.print(`${green("deployed")} DAG ${bold(answer.dag)} as ${version}: ${parts}`);
       for (const line of changeLines(before, file.dag.jobs)) cli.print(`  ${line}`);
+      for (const { dataset, generation } of answer.generations ?? []) {
+        cli.print(
+          `  ${dataset} begins generation ${generation}; readers elsewhere see the one before until all are there`,
+        );
+      }
     }
     cli.say("");
     cli.sayNext([[cli.command("run", answer.dag), "run it now and watch"]]);
