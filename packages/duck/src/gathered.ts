@@ -122,10 +122,10 @@ export async function resultOf(
 }
 
 async function badRowsOf(gathered: GatheredOutput | undefined, folder: string): Promise<DuckBadRows> {
-  const { files, rowCount } = await outputOf(gathered, folder);
+  const { columns, files, rowCount } = await outputOf(gathered, folder);
   const [file, ...others] = files;
   if (file === undefined || others.length > 0) throw crashed("without the file it promised");
-  return { rows: rowCount, file };
+  return { rows: rowCount, columns, file };
 }
 
 async function outputOf(gathered: GatheredOutput | undefined, folder: string): Promise<DuckOutputResult> {
@@ -144,5 +144,6 @@ async function outputOf(gathered: GatheredOutput | undefined, folder: string): P
     if (!found.isFile()) throw crashed("with something else than a file");
     list.push({ path, bytes: found.size, rows, ...(partition === undefined ? {} : { partition }), columns: stats });
   }
+  list.sort((a, b) => ((a.partition ?? "") < (b.partition ?? "") ? -1 : a.partition === b.partition ? 0 : 1));
   return { columns, rowCount: list.reduce((sum, { rows }) => sum + rows, 0), files: list };
 }

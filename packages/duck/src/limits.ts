@@ -89,7 +89,7 @@ export const partitionFilesSlack = 16;
 /** Partitions are counted this often while they are written. */
 export const partitionLookMs = 250;
 /** Rows that one thread holds back, over all partitions, before it writes them. */
-export const partitionFlushRows = 131_072;
+export const partitionFlushRows = 16_384;
 /** Rows of a row group: DuckDB's own number, and how few where rows are large. */
 export const rowGroupRows = 122_880;
 export const rowGroupRowsMin = 2_048;

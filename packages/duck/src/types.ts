@@ -151,6 +151,7 @@ export interface DuckOutputResult {
 
 export interface DuckBadRows {
   readonly rows: number;
+  readonly columns: readonly DuckWrittenColumn[];
   /** Columns `line` BIGINT, `reason`, `row`, `source` VARCHAR. Also written when no row is bad. */
   readonly file: DuckFile;
 }

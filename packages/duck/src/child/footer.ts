@@ -7,7 +7,8 @@ import { fileBatchBytes, footerCellsMax, footerColumnsAtOnce, partitionKeyCharsM
 import type { ChildFile, Reply } from "../messages.ts";
 import type { DuckColumn, DuckColumnStats } from "../types.ts";
 import { unusableKey, type Written } from "./copy.ts";
-import { type Engine, LockFailed } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import { Refusal } from "./gate.ts";
 import { identifier, literal, literals } from "./quote.ts";
 
 type Row = Record<string, string | null>;
@@ -170,7 +171,9 @@ async function keyOf(engine: Engine, path: string, file: ChildFile, column: stri
     [min, max] = [row?.low ?? undefined, row?.high ?? undefined];
   }
   // Two keys of one hash: never expected of 64 bits, unless somebody looked for them.
-  if (min === undefined || min !== max) throw new LockFailed("two partition keys came into one file");
+  if (min === undefined || min !== max) {
+    throw new Refusal({ code: "TR-5210", detail: "Two partition keys came into one file." });
+  }
   requireKey(min, column);
   return min;
 }

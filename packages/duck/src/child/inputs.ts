@@ -14,6 +14,7 @@ import { geojsonQuery } from "./geojson.ts";
 import { jsonQuery } from "./json.ts";
 import { columnBytesOf, parquetQuery, schemaQuery } from "./parquet.ts";
 import { identifier } from "./quote.ts";
+import type { Source } from "./source.ts";
 import { requireShallow } from "./text.ts";
 import { conditionOf } from "./where.ts";
 
@@ -31,7 +32,8 @@ export async function createView(engine: Engine, input: DuckInput, bad: BadRows 
   }
   const heads = input.format === "csv" ? await headsOf(input) : [];
   const aside = input.onBadRow === "set_aside" && input.files.length > 0 ? bad : undefined;
-  const source = await (aside === undefined ? sourceOf(engine, input) : aside.sourceOf(input, heads));
+  const rowBytes = await rowBytesOf(engine, input);
+  const source = await (aside === undefined ? sourceOf(engine, input) : aside.sourceOf(input, heads, rowBytes));
   const columns = await open(engine, input, source.query).catch(async (error: unknown) => {
     if (aside === undefined) await requireRows(engine, input, heads);
     throw error;
@@ -47,16 +49,9 @@ export async function createView(engine: Engine, input: DuckInput, bad: BadRows 
   const dialect = source.dialect ?? (await dialectIn(engine, input));
   return {
     files: source.files,
-    rowBytes: await rowBytesOf(engine, input),
+    rowBytes,
     inference: { columns, lookedAt: lookedAtOf(input, columns), ...(dialect === undefined ? {} : { dialect }) },
   };
-}
-
-/** A query over files, before the view's own filter. */
-export interface Source {
-  readonly query: string;
-  readonly files: readonly string[];
-  readonly dialect?: DuckDialect | undefined;
 }
 
 async function sourceOf(engine: Engine, input: DuckInput): Promise<Source> {
