@@ -39,6 +39,8 @@ export interface RoundHow {
   /** Calls of `resolve` afterwards, of so many partitions each. */
   readonly resolve?: { readonly calls: number; readonly partitions: number };
   readonly countRequests?: boolean;
+  /** Called when all is staged and nothing published. */
+  readonly beforePublishing?: () => Promise<void>;
   readonly patienceMs: number;
   readonly tell: (text: string) => void;
 }
@@ -95,6 +97,7 @@ async function measured(running: Running, how: RoundHow): Promise<CommitsRound> 
     });
   }
   await clients.ask({ kind: "stage", tasks: how.commits, file: running.file }, "staged");
+  await how.beforePublishing?.();
   await settle(db);
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
