@@ -28,6 +28,7 @@ import {
   type FindDatasetsRow,
   findDagVersion,
   findDatasets,
+  fitInvalidations,
   inputsUnread,
   listDags,
   lockDag,
@@ -203,6 +204,7 @@ async function startWaiting(
 ): Promise<WakeupRow[]> {
   const ids = [...jobs].sort((a, b) => a - b);
   await tx.query(lockJobs, { job_ids: ids });
+  await tx.query(fitInvalidations, { dag_id: dagId });
   await tx.query(unparkInvalidations, { job_ids: ids });
   await tellElsewhere(tx, ids, switched, null);
   const inputs = await tx.query(inputsUnread, { dag_id: dagId, before_version_id: before });

@@ -393,3 +393,68 @@ jobs:
     expect(await live()).toBe(hours);
   });
 });
+
+describe("a deploy that changes how a job runs", () => {
+  const feed =
+    "  feed: { operator: ingest, partitions: { keys: [a, b, c] }, outputs: [fed], source: { file: a.csv }, sql: select $partition }\n";
+  const reading = (parts: string) =>
+    `dag: turned\njobs:\n${feed}  read: { operator: sql, ${parts}inputs: [fed], outputs: [turned], sql: select 1 }\n`;
+  const whole = reading("");
+  const each = reading("execution: per_partition, ");
+  const start = (job: string, keys?: string[]) => world.runs.start(world.orgId, "turned", [job], keys);
+
+  /** Both versions have been current and have commits, so that no deploy builds anything anew. */
+  beforeEach(async () => {
+    for (const source of [whole, each]) {
+      await world.deploy(source);
+      await start("feed");
+      await drain();
+    }
+  });
+
+  test("tells a job that runs as a whole what its partitions had yet to read", async () => {
+    await start("read", ["a"]);
+    const live = await take("read a");
+    await start("feed", ["a"]);
+    await finish("feed a");
+    expect(await world.count("invalidations", "parked")).toBe(1);
+    await world.deploy(whole);
+    expect(await labels()).toEqual(["read -"]);
+    await world.succeed(live);
+    expect((await take("read -")).inputs[0]?.commit).toBeGreaterThan(live.inputs[0]?.commit ?? 0);
+    expect(await world.count("invalidations")).toBe(0);
+  });
+
+  test("tells every partition what the job had yet to read as a whole", async () => {
+    await world.deploy(whole);
+    await drain();
+    await start("read");
+    const live = await take("read -");
+    await start("feed", ["a"]);
+    await finish("feed a");
+    await world.deploy(each);
+    expect(await labels()).toEqual(["read a", "read b", "read c"]);
+    await world.succeed(live);
+    expect(await drain()).toEqual(["read a", "read b", "read c"]);
+    expect(await world.count("invalidations")).toBe(0);
+    expect(await world.count("invalidation_sweeps")).toBe(0);
+  });
+
+  test("tells nothing to partitions that the job does not have any more", async () => {
+    const own = (keys: string) =>
+      `dag: own\njobs:\n  rates: { operator: ingest, outputs: [own_rates], source: { file: a.csv } }\n  own: { operator: sql, partitions: { keys: [${keys}] }, inputs: [own_rates], outputs: [owned], sql: select $partition }\n`;
+    await world.deploy(own("a, b"));
+    const commit = async () => {
+      await world.create("own", "rates");
+      await finish("rates -");
+    };
+    await commit();
+    const [a, b] = [await take("own a"), await take("own b")];
+    await commit();
+    expect(await world.count("invalidations", "parked")).toBe(2);
+    await world.deploy(own("a"));
+    await world.succeed(a);
+    await world.succeed(b);
+    expect(await labels()).toEqual(["own a"]);
+  });
+});

@@ -84,6 +84,44 @@ with ended as materialized (
 )
 update invalidations set parked = false where ctid = any (array(select place from woken except select place from covered));
 
+-- name: fitInvalidations
+-- params: dag_id
+-- After a deploy: what was told to a job that ran as a whole, and runs in partitions now, is told to all of these, and the other way
+-- round. Partitions that the job does not have any more are told nothing. The caller holds the jobs.
+with job as materialized (
+  select jv.job_id, jv.per_partition, jv.partition_keys, jv.per_partition or jv.partition_keys is not null as in_partitions
+    from dags d join job_versions jv on jv.dag_version_id = d.current_version_id
+   where d.dag_id = $1
+), unfit as materialized (
+  select i.place, j.job_id, j.in_partitions, i.generation_id, i.commit_no, i.run_id, i.output_partition
+    from job j
+   cross join lateral (
+     select x.ctid as place, x.generation_id, x.commit_no, x.run_id, x.output_partition from invalidations x where x.job_id = j.job_id offset 0) i
+   where not case when j.partition_keys is not null then i.output_partition = any (j.partition_keys) else j.per_partition = (i.output_partition <> '') end
+), unswept as materialized (
+  select s.place, j.job_id, s.generation_id, s.commit_no, s.run_id
+    from job j
+   cross join lateral (select x.ctid as place, x.generation_id, x.commit_no, x.run_id from invalidation_sweeps x where x.job_id = j.job_id offset 0) s
+   where not j.in_partitions
+), gone as (
+  delete from invalidations where ctid = any (array(select place from unfit))
+), over as (
+  delete from invalidation_sweeps where ctid = any (array(select place from unswept))
+), swept as (
+  insert into invalidation_sweeps (job_id, generation_id, commit_no, run_id)
+  select job_id, generation_id, commit_no, run_id from unfit where in_partitions and output_partition = '' order by job_id, generation_id
+  on conflict (job_id, generation_id) do update set commit_no = greatest(invalidation_sweeps.commit_no, excluded.commit_no), run_id = excluded.run_id
+)
+insert into invalidations (job_id, output_partition, generation_id, commit_no, run_id)
+select w.job_id, '', w.generation_id, max(w.commit_no), max(w.run_id)
+  from (select job_id, generation_id, commit_no, run_id from unfit where not in_partitions
+        union all
+        select job_id, generation_id, commit_no, run_id from unswept) w
+ group by w.job_id, w.generation_id
+ order by w.job_id, w.generation_id
+on conflict (job_id, output_partition, generation_id) do update
+   set commit_no = greatest(invalidations.commit_no, excluded.commit_no), run_id = excluded.run_id;
+
 -- name: unparkInvalidations
 -- params: job_ids
 -- After a deploy: what these jobs waited for may be no ancestor of theirs any more.
