@@ -2,7 +2,7 @@
  * The whole stack as `trace up` runs it, killed at one blow: the supervisor, every role, both Postgres servers and all that
  * they started. The next start on the same folder goes on where it was.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -72,9 +72,13 @@ function uploads(): string[] {
   return readdirSync(join(folder.dir, "objects", "tmp"));
 }
 
+/** Of an upload under way; 0 when it has just ended. */
+function bytesOf(upload: string): number {
+  return statSync(join(folder.dir, "objects", "tmp", upload), { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /** Begins to store an object and never ends. */
 async function stallUpload(key: string): Promise<void> {
-  const before = uploads();
   const body = new PassThrough();
   const bytes = 64 * 1024 * 1024;
   const put = { bucket: datasetsBucket, key, body, bytes, sha256: "0".repeat(64), ifAbsent: true };
@@ -83,8 +87,10 @@ async function stallUpload(key: string): Promise<void> {
     .s3("worker")
     .put(put)
     .catch(() => undefined);
-  body.write(Buffer.alloc(4 * 1024 * 1024));
-  await until("half of an object is on the disk", () => uploads().length > before.length, 20_000);
+  const sent = 4 * 1024 * 1024;
+  body.write(Buffer.alloc(sent));
+  // Tasks store objects meanwhile, all of them smaller.
+  await until("half of an object is on the disk", () => uploads().some((name) => bytesOf(name) >= sent / 2), 20_000);
 }
 
 /** How many of the stack's processes are of each kind; Postgres' own children come and go. */
