@@ -1,6 +1,7 @@
 /** Jobs in partitions: a task for each, what starts them, what waits for them, and what is refused. */
-import { type ClaimedTask, TraceError } from "@trace/contracts";
+import type { ClaimedTask } from "@trace/contracts";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { refusalOf, stepsOf } from "./testing/steps.ts";
 import { World } from "./testing/world.ts";
 
 let world: World;
@@ -28,63 +29,11 @@ beforeAll(async () => {
 afterAll(() => world.close());
 beforeEach(() => world.clear());
 
-const labelOf = (task: ClaimedTask) => `${task.job.name} ${task.partition ?? "-"}`;
-
-async function claimAll(): Promise<ClaimedTask[]> {
-  await world.makeDue();
-  const tasks = await world.claim(await world.session(), 1_000);
-  return tasks.sort((a, b) => (labelOf(a) < labelOf(b) ? -1 : 1));
-}
-
-async function labels(): Promise<string[]> {
-  return (await ready()).map((row) => `${row.name} ${row.partition || "-"}`);
-}
-
-function ready() {
-  return world.db.raw<{ name: string; partition: string; public_id: string }>(
-    `select j.name, t.output_partition as partition, t.public_id from ready r join tasks t using (task_id) join jobs j using (job_id) order by 1, 2`,
-  );
-}
-
-/** Takes one task of those that are ready. */
-async function take(label: string): Promise<ClaimedTask> {
-  const row = (await ready()).find((one) => `${one.name} ${one.partition || "-"}` === label);
-  const [task] = await world.claim(await world.session(), 1, [row?.public_id ?? ""]);
-  if (task === undefined || labelOf(task) !== label) throw new Error(`${label} is not ready: ${await labels()}`);
-  return task;
-}
-
-async function finish(label: string): Promise<ClaimedTask> {
-  const task = await take(label);
-  expect(await world.succeed(task)).toMatchObject({ accepted: true });
-  return task;
-}
-
-/** Runs whatever is ready until nothing is; answers with what ran, in order. */
-async function drain(): Promise<string[]> {
-  const done: string[] = [];
-  for (;;) {
-    const tasks = await claimAll();
-    if (tasks.length === 0) return done;
-    for (const task of tasks) {
-      expect(await world.succeed(task)).toMatchObject({ accepted: true });
-      done.push(labelOf(task));
-    }
-  }
-}
+const { claimAll, labels, take, finish, drain } = stepsOf(() => world);
 
 const each = (job: string, keys: readonly string[] = months) => keys.map((key) => `${job} ${key}`);
 const run = (jobs?: readonly string[], partitions?: readonly string[]) =>
   world.runs.start(world.orgId, "months", jobs, partitions);
-const refusal = async (promise: Promise<unknown>): Promise<TraceError> => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof TraceError)) throw new Error("not refused", { cause: error });
-  return error;
-};
-
 describe("a run", () => {
   test("creates one task for each partition, and follows them to the end", async () => {
     const started = await run();
@@ -144,22 +93,22 @@ describe("a run", () => {
     await run(["split"], ["2001-03", "2001-01", "2001-03"]);
     expect(await labels()).toEqual(each("split", ["2001-01", "2001-03"]));
     await world.clear();
-    const unknown = await refusal(run(["split"], ["2001-01", "2001-0l"]));
+    const unknown = await refusalOf(run(["split"], ["2001-01", "2001-0l"]));
     expect(unknown).toMatchObject({ code: "TR-3017", fix: "did you mean '2001-01'?" });
     expect(unknown.message).toContain("months.split");
-    expect(await refusal(run(["split"], ["nothing like it"]))).toMatchObject({
+    expect(await refusalOf(run(["split"], ["nothing like it"]))).toMatchObject({
       code: "TR-3017",
       fix: "name one that it has: there is 2001-01 to 2001-03",
     });
-    expect(await refusal(run(["rates"], ["2001-01"]))).toMatchObject({ code: "TR-3017" });
-    expect(await refusal(run(undefined, ["2001-01"]))).toMatchObject({ code: "TR-3017" });
+    expect(await refusalOf(run(["rates"], ["2001-01"]))).toMatchObject({ code: "TR-3017" });
+    expect(await refusalOf(run(undefined, ["2001-01"]))).toMatchObject({ code: "TR-3017" });
     expect(await world.count("tasks")).toBe(0);
     expect(await world.count("runs")).toBe(0);
   });
 
   test("of a job per partition creates one task for each partition of its inputs; before there is any it is refused", async () => {
-    expect(await refusal(run(["clean"]))).toMatchObject({ code: "TR-4012" });
-    expect(await refusal(run(["clean"], ["2001-01"]))).toMatchObject({ code: "TR-3017" });
+    expect(await refusalOf(run(["clean"]))).toMatchObject({ code: "TR-4012" });
+    expect(await refusalOf(run(["clean"], ["2001-01"]))).toMatchObject({ code: "TR-3017" });
     await run(["split", "rates"], undefined);
     await drain();
     await run(["clean"]);
@@ -171,7 +120,7 @@ describe("a run", () => {
 
   test("that meets one live partition creates nothing", async () => {
     await run(["split"], ["2001-02"]);
-    const busy = await refusal(run(["split"]));
+    const busy = await refusalOf(run(["split"]));
     expect(busy.code).toBe("TR-3011");
     expect(busy.message).toContain("months.split, partition '2001-02'");
     expect(await labels()).toEqual(["split 2001-02"]);
@@ -319,142 +268,5 @@ describe("a commit of one partition", () => {
     expect(done.at(-1)).toBe("total -");
     expect(await world.count("invalidations")).toBe(0);
     expect(await world.count("invalidation_sweeps")).toBe(0);
-  });
-});
-
-describe("a job with more partitions than are started at once", () => {
-  const hours = 2_400;
-  const wideDag = `dag: wide
-jobs:
-  rates: { operator: ingest, outputs: [wide_rates], source: { file: a.csv } }
-  hours:
-    operator: sql
-    partitions: { range: { from: 2001-01-01, to: 2001-04-11, every: hour } }
-    inputs: [wide_rates]
-    outputs: [wide_hours]
-    sql: select $partition
-`;
-  beforeAll(() => world.deploy(wideDag));
-
-  const commitRates = async () => {
-    await world.create("wide", "rates");
-    await finish("rates -");
-  };
-  const live = () => world.count("live_outputs");
-  const finishOne = async () => {
-    const [task] = await world.claim(await world.session(), 1);
-    if (task === undefined) throw new Error("nothing is ready");
-    await world.succeed(task);
-    return task.partition;
-  };
-
-  test("is started bit by bit, each partition once", async () => {
-    await commitRates();
-    expect(await live()).toBe(1_000);
-    const done = [await finishOne()];
-    expect(await live()).toBe(1_999);
-    done.push(await finishOne());
-    expect(await live()).toBe(hours - 2);
-    expect(await world.count("invalidation_sweeps")).toBe(0);
-    done.push(await finishOne());
-    expect(new Set(done).size).toBe(3);
-    expect(await world.count("tasks", "output_partition <> ''")).toBe(hours);
-    expect(await world.count("(select distinct output_partition from tasks where output_partition <> '') x")).toBe(
-      hours,
-    );
-  });
-
-  test("is told of commits that come meanwhile by one row, and of a partition no more often than it was started", async () => {
-    await commitRates();
-    for (let more = 0; more < 4; more += 1) await commitRates();
-    expect(await live()).toBe(hours);
-    // All are live: the second round told each once, and the third waits for what the second told.
-    expect(await world.count("invalidations")).toBeLessThanOrEqual(hours);
-    expect(await world.count("invalidation_sweeps")).toBe(1);
-    const before = await world.count("invalidations");
-    await commitRates();
-    expect(await world.count("invalidations")).toBe(before);
-  });
-
-  test("that has read the commit before one that comes while the others are told reads that one too", async () => {
-    await commitRates();
-    const [early] = await world.claim(await world.session(), 1);
-    if (early === undefined) throw new Error("nothing is ready");
-    await commitRates();
-    for (let more = 0; more < 3; more += 1) await finishOne();
-    expect(await world.count("tasks", `output_partition = '${early.partition}'`)).toBe(1);
-    await world.succeed(early);
-    expect(await world.count("tasks", `output_partition = '${early.partition}'`)).toBe(2);
-  });
-
-  test("and a run of all of them begins with all, in one transaction", async () => {
-    const started = await world.runs.start(world.orgId, "wide", ["hours"]);
-    expect(started.tasks).toHaveLength(hours);
-    expect(await live()).toBe(hours);
-  });
-});
-
-describe("a deploy that changes how a job runs", () => {
-  const feed =
-    "  feed: { operator: ingest, partitions: { keys: [a, b, c] }, outputs: [fed], source: { file: a.csv }, sql: select $partition }\n";
-  const reading = (parts: string) =>
-    `dag: turned\njobs:\n${feed}  read: { operator: sql, ${parts}inputs: [fed], outputs: [turned], sql: select 1 }\n`;
-  const whole = reading("");
-  const each = reading("execution: per_partition, ");
-  const start = (job: string, keys?: string[]) => world.runs.start(world.orgId, "turned", [job], keys);
-
-  /** Both versions have been current and have commits, so that no deploy builds anything anew. */
-  beforeEach(async () => {
-    for (const source of [whole, each]) {
-      await world.deploy(source);
-      await start("feed");
-      await drain();
-    }
-  });
-
-  test("tells a job that runs as a whole what its partitions had yet to read", async () => {
-    await start("read", ["a"]);
-    const live = await take("read a");
-    await start("feed", ["a"]);
-    await finish("feed a");
-    expect(await world.count("invalidations", "parked")).toBe(1);
-    await world.deploy(whole);
-    expect(await labels()).toEqual(["read -"]);
-    await world.succeed(live);
-    expect((await take("read -")).inputs[0]?.commit).toBeGreaterThan(live.inputs[0]?.commit ?? 0);
-    expect(await world.count("invalidations")).toBe(0);
-  });
-
-  test("tells every partition what the job had yet to read as a whole", async () => {
-    await world.deploy(whole);
-    await drain();
-    await start("read");
-    const live = await take("read -");
-    await start("feed", ["a"]);
-    await finish("feed a");
-    await world.deploy(each);
-    expect(await labels()).toEqual(["read a", "read b", "read c"]);
-    await world.succeed(live);
-    expect(await drain()).toEqual(["read a", "read b", "read c"]);
-    expect(await world.count("invalidations")).toBe(0);
-    expect(await world.count("invalidation_sweeps")).toBe(0);
-  });
-
-  test("tells nothing to partitions that the job does not have any more", async () => {
-    const own = (keys: string) =>
-      `dag: own\njobs:\n  rates: { operator: ingest, outputs: [own_rates], source: { file: a.csv } }\n  own: { operator: sql, partitions: { keys: [${keys}] }, inputs: [own_rates], outputs: [owned], sql: select $partition }\n`;
-    await world.deploy(own("a, b"));
-    const commit = async () => {
-      await world.create("own", "rates");
-      await finish("rates -");
-    };
-    await commit();
-    const [a, b] = [await take("own a"), await take("own b")];
-    await commit();
-    expect(await world.count("invalidations", "parked")).toBe(2);
-    await world.deploy(own("a"));
-    await world.succeed(a);
-    await world.succeed(b);
-    expect(await labels()).toEqual(["own a"]);
   });
 });
