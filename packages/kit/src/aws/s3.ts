@@ -25,7 +25,7 @@ import {
 } from "./s3many.ts";
 import { type ObjectUpload, S3Upload, type UploadOptions } from "./s3parts.ts";
 import { type PlainAnswer, PlainReads } from "./s3plain.ts";
-import { type AwsCredentials, amzTime, encodePart, scopeOf, signature } from "./sigv4.ts";
+import { type AwsCredentials, amzTime, encodePart, SigningKey, scopeOf } from "./sigv4.ts";
 
 export interface S3Options {
   /** Undefined: AWS itself. */
@@ -129,10 +129,12 @@ export class ObjectStore implements Service {
   readonly #options: S3Options;
   /** Undefined for AWS itself, where the library knows which host a bucket is at. */
   readonly #reads: PlainReads | undefined;
+  readonly #signing: SigningKey;
 
   constructor(options: S3Options) {
     this.#options = options;
     const { credentials, endpoint, region } = options;
+    this.#signing = new SigningKey(credentials.secretAccessKey);
     this.#reads = endpoint === undefined ? undefined : new PlainReads({ endpoint, region, credentials });
     this.#client = new S3Client({
       region: options.region,
@@ -317,7 +319,7 @@ export class ObjectStore implements Service {
       .map(([name, value]) => `${encodePart(name ?? "")}=${encodePart(value ?? "")}`)
       .join("&");
     const canonical = `GET\n${path}\n${query}\nhost:${new URL(endpoint).host}\n\nhost\nUNSIGNED-PAYLOAD`;
-    const signed = signature(credentials.secretAccessKey, scope, canonical);
+    const signed = this.#signing.sign(scope, canonical);
     return `${endpoint.replace(/\/$/, "")}${path}?${query}&X-Amz-Signature=${signed}`;
   }
 }

@@ -3,10 +3,9 @@
  * of processor time for each. It knows two outcomes, an answer that is just right and anything else; who asks turns to the
  * library for the latter, which tries again, learns the store's clock and says what is wrong.
  */
-import { createHmac } from "node:crypto";
 import { type Dispatcher, Pool } from "undici";
 import { callTimeoutMs, connectMs, plainReadsInFlightMax } from "../limits.ts";
-import { type AwsCredentials, amzTime, encodePart, scopeOf, sha256Hex } from "./sigv4.ts";
+import { type AwsCredentials, amzTime, encodePart, SigningKey, scopeOf, sha256Hex } from "./sigv4.ts";
 
 export interface PlainReadsOptions {
   readonly endpoint: string;
@@ -28,11 +27,11 @@ export class PlainReads {
   readonly #options: PlainReadsOptions;
   readonly #host: string;
   readonly #pool: Pool;
-  /** What a day's signatures are made with, and the scope that says which day. */
-  #key: { readonly scope: string; readonly bytes: Buffer } | undefined;
+  readonly #key: SigningKey;
 
   constructor(options: PlainReadsOptions) {
     this.#options = options;
+    this.#key = new SigningKey(options.credentials.secretAccessKey);
     const { host, origin } = new URL(options.endpoint);
     this.#host = host;
     this.#pool = new Pool(origin, {
@@ -79,7 +78,7 @@ export class PlainReads {
   #signed(method: string, path: string, more: Readonly<Record<string, string>>): Record<string, string> {
     const { credentials, region } = this.#options;
     const time = amzTime(Date.now());
-    const scope = scopeOf({ region, service: "s3", time });
+    const scope = { region, service: "s3", time };
     const headers: Record<string, string> = {
       ...more,
       host: this.#host,
@@ -90,18 +89,9 @@ export class PlainReads {
     const names = Object.keys(headers).sort();
     const canonical = names.map((name) => `${name}:${headers[name]}\n`).join("");
     const request = `${method}\n${path}\n\n${canonical}\n${names.join(";")}\n${emptySha256}`;
-    const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256Hex(request)}`;
-    const signature = createHmac("sha256", this.#keyOf(scope)).update(toSign).digest("hex");
-    headers.authorization = `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
+    const credential = `${credentials.accessKeyId}/${scopeOf(scope)}`;
+    const signature = this.#key.sign(scope, request);
+    headers.authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
     return headers;
-  }
-
-  #keyOf(scope: string): Buffer {
-    if (this.#key?.scope !== scope) {
-      const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
-      const bytes = scope.split("/").reduce<string | Buffer>(hmac, `AWS4${this.#options.credentials.secretAccessKey}`);
-      this.#key = { scope, bytes: bytes as Buffer };
-    }
-    return this.#key.bytes;
   }
 }

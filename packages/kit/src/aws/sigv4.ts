@@ -31,13 +31,32 @@ export function sha256Hex(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
+
+/** What a day's signatures are made with. Four of five steps of a signature are the same all day, so they are done once. */
+export class SigningKey {
+  readonly #secretAccessKey: string;
+  #made: { readonly scope: string; readonly key: Buffer } | undefined;
+
+  constructor(secretAccessKey: string) {
+    this.#secretAccessKey = secretAccessKey;
+  }
+
+  /** Of a canonical request, in lower-case hex. */
+  sign(scope: SigningScope, canonicalRequest: string): string {
+    const named = scopeOf(scope);
+    if (this.#made?.scope !== named) {
+      const key = named.split("/").reduce<string | Buffer>(hmac, `AWS4${this.#secretAccessKey}`) as Buffer;
+      this.#made = { scope: named, key };
+    }
+    const text = `AWS4-HMAC-SHA256\n${scope.time}\n${named}\n${sha256Hex(canonicalRequest)}`;
+    return hmac(this.#made.key, text).toString("hex");
+  }
+}
+
 /** Of a canonical request, in lower-case hex. */
 export function signature(secretAccessKey: string, scope: SigningScope, canonicalRequest: string): string {
-  const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
-  const key = scopeOf(scope).split("/").reduce<string | Buffer>(hmac, `AWS4${secretAccessKey}`);
-  return hmac(key, `AWS4-HMAC-SHA256\n${scope.time}\n${scopeOf(scope)}\n${sha256Hex(canonicalRequest)}`).toString(
-    "hex",
-  );
+  return new SigningKey(secretAccessKey).sign(scope, canonicalRequest);
 }
 
 /** RFC 3986: everything but unreserved characters is escaped. */
