@@ -1,11 +1,31 @@
-/** Publishing: checked outputs become commits, inside the transaction that holds the lease. Metadata only; no byte moves. */
-import { type Column, outputPartitionsMax, type PublishedRef, TraceError } from "@trace/contracts";
+/**
+ * Publishing: checked outputs become commits, inside the transaction that holds the leases. Metadata only; no byte moves. Attempts that
+ * end at the same time are published together, and each of them wholly or not at all: readers of several datasets see them change
+ * together. An attempt that is refused leaves the others alone, because everything is judged before anything is written.
+ */
+import {
+  type AttemptResult,
+  type Column,
+  type ManifestFile,
+  outputPartitionsMax,
+  type PublishedRef,
+  TraceError,
+} from "@trace/contracts";
 import type { Queryable } from "@trace/kit";
+import {
+  movedFieldId,
+  notUnchanged,
+  refusedSchema,
+  severalPartitions,
+  tooManyPartitions,
+  unordered,
+} from "./commit-refusals.ts";
+import { moveOn } from "./cursors.ts";
 import type { CheckedOutput } from "./manifests.ts";
-import { evolve, type SchemaFault } from "./rules/evolve.ts";
+import { evolve } from "./rules/evolve.ts";
 import { judgeOutput, type OutputFacts, type ReadInput, type Verdict } from "./rules/supersede.ts";
 import {
-  commitOutput,
+  commitOutputs,
   type JudgeOutputsRow,
   judgeOutputs,
   type LockLeasesRow,
@@ -13,22 +33,27 @@ import {
 } from "./sql/statements.gen.ts";
 import { type Committed, wholePartition } from "./triggers.ts";
 
-interface Head {
-  readonly generation_id: number;
-  readonly number: number;
-  readonly head_commit: number;
-  readonly last_field_id: number;
+/** An attempt that ends, under its lease, with what it staged. */
+export interface Publication {
+  readonly lease: LockLeasesRow;
+  readonly result: AttemptResult;
+  readonly outputs: readonly CheckedOutput[];
 }
 
 export interface Published {
-  readonly refs: PublishedRef[];
-  readonly committed: Committed[];
+  readonly refs: readonly PublishedRef[];
+  readonly committed: readonly (Committed & { readonly partitions: string[] })[];
   /** Somebody took back what the attempt wrote while it ran: nothing was published, and the task is to run again. */
   readonly again: boolean;
-  /** The attempt wrote a slice of an append that is there already: what it read was read before. */
-  readonly repeated: boolean;
-  /** Something was appended: what was read of the inputs has been read. */
-  readonly appended: boolean;
+}
+
+/** A generation as this transaction leaves it so far. */
+interface Head {
+  readonly generation_id: number;
+  readonly number: number;
+  head_commit: number;
+  last_field_id: number;
+  schema?: readonly Column[];
 }
 
 /** One output with all that its verdict needs. */
@@ -40,73 +65,165 @@ interface Judged {
   readonly verdict: Verdict;
 }
 
-/**
- * Publishes all outputs of an attempt, or none: readers of several see them change together. The caller holds the lease and the
- * jobs. Throws TR-4016 (inputs that cannot be ordered), TR-4014 (schema), TR-4015 (field ids), TR-4017 (not what is there), TR-4018
- * (too many partitions), TR-4019 (two partitions of one append).
- */
-export async function publish(
-  tx: Queryable,
-  lease: LockLeasesRow,
-  outputs: readonly CheckedOutput[],
-): Promise<Published> {
-  const generationIds = outputs.map((output) => output.place.generationId);
-  const [locked] = await tx.query(lockGenerations, { generation_ids: generationIds });
-  if (locked === undefined) throw new Error("locking generations gave no time");
-  const heads = new Map((locked.heads as Head[]).map((head) => [head.generation_id, head]));
-  const judged = await judge(tx, lease, outputs, heads);
-  const nothing = (outcome: "superseded" | "unchanged", again: boolean): Published => ({
-    refs: judged.map((one) => refOf(one, outcome)),
-    committed: [],
-    again,
-    repeated: false,
-    appended: false,
-  });
-  if (judged.some(({ verdict }) => verdict === "reverted")) return nothing("superseded", true);
-  const incomparable = judged.find(({ verdict }) => verdict === "incomparable");
-  if (incomparable !== undefined) throw unordered(incomparable);
-  if (judged.some(({ verdict }) => verdict === "superseded" || verdict === "withdrawn"))
-    return nothing("superseded", false);
-  const refs: PublishedRef[] = [];
-  const committed: Committed[] = [];
-  for (const one of judged) {
-    if (one.verdict === "unchanged") refs.push(refOf(one, "unchanged"));
-    else {
-      const made = await commit(tx, lease, one, locked.committed_at);
-      refs.push(made.ref);
-      committed.push(made.committed);
-    }
-  }
-  const repeated = judged.some(({ facts }) => facts.append !== null);
-  const appended = judged.some(({ output }) => output.place.strategy === "append");
-  return { refs, committed, again: false, repeated, appended };
+/** A commit of the statement that writes them all. */
+interface Commit {
+  readonly generation_id: number;
+  readonly commit_no: number;
+  readonly last_field_id: number;
+  readonly schema: readonly Column[];
+  readonly [column: string]: unknown;
 }
 
-async function judge(
+/**
+ * What becomes of each attempt, in order: what it published, or why it is refused (TR-4014 to TR-4019, TR-4025). The caller holds
+ * the leases and the jobs; no two attempts write the same partition, or all of one dataset (publishing.ts).
+ */
+export async function publishAll(
   tx: Queryable,
-  lease: LockLeasesRow,
-  outputs: readonly CheckedOutput[],
-  heads: ReadonlyMap<number, Head>,
-): Promise<Judged[]> {
-  const asked = outputs.map((output) => ({
-    generation_id: output.place.generationId,
-    keys: keysOf(output, lease),
-    whole: writesWhole(output),
-    fingerprint: output.kind === "unchanged" ? output.fingerprint : (output.manifest.fingerprint ?? null),
-  }));
-  const rows = await tx.query(judgeOutputs, {
-    lease_no: lease.lease_no,
-    task_id: lease.task_id,
-    outputs: JSON.stringify(asked),
-  });
-  const known = new Map(rows.map((row) => [row.generation_id, row]));
-  return outputs.map((output, index) => {
+  publications: readonly Publication[],
+): Promise<(Published | TraceError)[]> {
+  const asked = publications.map((publication) =>
+    attempt(() => publication.outputs.map((one) => scopeOf(one, publication.lease))),
+  );
+  const ids = [...new Set(publications.flatMap(({ outputs }) => outputs.map((one) => one.place.generationId)))];
+  const [locked] = ids.length === 0 ? [] : await tx.query(lockGenerations, { generation_ids: ids });
+  const heads = new Map((locked?.heads as Head[] | undefined)?.map((head) => [head.generation_id, head]));
+  const facts = await factsOf(tx, publications, asked);
+  const commits: Commit[] = [];
+  const outcomes: (Published | TraceError)[] = [];
+  for (const [at, publication] of publications.entries()) {
+    const scopes = asked[at];
+    const decided =
+      scopes instanceof TraceError
+        ? scopes
+        : await attemptAsync(() => decide(tx, publication, { scopes: scopes ?? [], facts: facts[at] ?? [], heads }));
+    if (decided instanceof TraceError) outcomes.push(decided);
+    else {
+      commits.push(...decided.commits);
+      outcomes.push(decided.published);
+    }
+  }
+  if (commits.length > 0) await write(tx, commits, locked?.committed_at ?? "", outcomes);
+  return outcomes;
+}
+
+interface Scope {
+  readonly keys: readonly string[];
+  readonly whole: boolean;
+}
+
+/** A refusal is an answer like another; whatever else goes wrong ends the transaction. */
+function attempt<T>(make: () => T): T | TraceError {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof TraceError && error.code !== "TR-1009") return error;
+    throw error;
+  }
+}
+
+async function attemptAsync<T>(make: () => Promise<T>): Promise<T | TraceError> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof TraceError && error.code !== "TR-1009") return error;
+    throw error;
+  }
+}
+
+/** For each attempt the facts of its outputs, in their order. */
+async function factsOf(
+  tx: Queryable,
+  publications: readonly Publication[],
+  asked: readonly (readonly Scope[] | TraceError)[],
+): Promise<JudgeOutputsRow[][]> {
+  const rows: { at: number; wanted: object }[] = [];
+  for (const [at, { lease, outputs }] of publications.entries()) {
+    const scopes = asked[at];
+    if (scopes === undefined || scopes instanceof TraceError) continue;
+    for (const [index, output] of outputs.entries()) {
+      const wanted = {
+        place: rows.length,
+        lease_no: lease.lease_no,
+        task_id: lease.task_id,
+        generation_id: output.place.generationId,
+        ...scopes[index],
+        fingerprint: output.kind === "unchanged" ? output.fingerprint : (output.manifest.fingerprint ?? null),
+      };
+      rows.push({ at, wanted });
+    }
+  }
+  const facts: JudgeOutputsRow[][] = publications.map(() => []);
+  if (rows.length === 0) return facts;
+  const found = await tx.query(judgeOutputs, { outputs: JSON.stringify(rows.map((row) => row.wanted)) });
+  for (const fact of found.sort((a, b) => a.place - b.place)) facts[rows[fact.place]?.at ?? -1]?.push(fact);
+  return facts;
+}
+
+interface Known {
+  readonly scopes: readonly Scope[];
+  readonly facts: readonly JudgeOutputsRow[];
+  readonly heads: ReadonlyMap<number, Head>;
+}
+
+/** Judges an attempt, moves its cursors, and says which commits it makes. The heads are as they will be once these are written. */
+async function decide(
+  tx: Queryable,
+  { lease, result, outputs }: Publication,
+  { scopes, facts, heads }: Known,
+): Promise<{ published: Published; commits: Commit[] }> {
+  const judged = outputs.map((output, index): Judged => {
     const head = heads.get(output.place.generationId);
-    const facts = known.get(output.place.generationId);
-    if (head === undefined || facts === undefined) throw new Error(`generation ${output.place.generationId} is gone`);
-    const keys = asked[index]?.keys ?? [];
-    return { output, head, facts, keys, verdict: verdictOf(output, facts) };
+    const fact = facts[index];
+    const keys = scopes[index]?.keys ?? [];
+    if (head === undefined || fact === undefined) throw new Error(`generation ${output.place.generationId} is gone`);
+    return { output, head, facts: fact, keys, verdict: verdictOf(output, fact) };
   });
+  const nothing = (again: boolean) => {
+    const refs = judged.map((one) => refOf(one, "superseded"));
+    return { published: { refs, committed: [], again }, commits: [] };
+  };
+  if (judged.some(({ verdict }) => verdict === "reverted")) return nothing(true);
+  const incomparable = judged.find(({ verdict }) => verdict === "incomparable");
+  if (incomparable !== undefined) throw unordered(incomparable.output.place.dataset);
+  const late = judged.some(({ verdict }) => verdict === "superseded" || verdict === "withdrawn");
+  const commits = late ? [] : judged.flatMap((one, index) => commitOf(lease, one, scopes[index]?.whole ?? false));
+  await moveOn(tx, lease, result, {
+    repeated: judged.some((one) => one.facts.append !== null),
+    appended: !late && judged.some(({ output }) => output.place.strategy === "append"),
+  });
+  if (late) return nothing(false);
+  const refs = judged.map((one): PublishedRef => {
+    const made = commits.find((commit) => commit.generation_id === one.head.generation_id);
+    if (made === undefined) return refOf(one, "unchanged");
+    Object.assign(one.head, { head_commit: made.commit_no, last_field_id: made.last_field_id, schema: made.schema });
+    return { ...refOf(one, "unchanged"), commit: made.commit_no, outcome: "committed" };
+  });
+  const committed = commits.map(({ generation_id, commit_no }) => ({
+    generationId: generation_id,
+    commitNo: commit_no,
+    partitions: [] as string[],
+  }));
+  return { published: { refs, committed, again: false }, commits };
+}
+
+/** Writes all commits, and into what was published the partitions that each of them changed. */
+async function write(
+  tx: Queryable,
+  commits: readonly Commit[],
+  committedAt: string,
+  outcomes: readonly (Published | TraceError)[],
+): Promise<void> {
+  const rows = await tx.query(commitOutputs, { committed_at: committedAt, commits: JSON.stringify(commits) });
+  // Assert in pairs: the heads were read under their locks, and the statement moves them only from there.
+  if (rows.length !== commits.length) throw new Error(`${commits.length} commits, ${rows.length} written`);
+  const changed = new Map(rows.map((row) => [`${row.generation_id}:${row.commit_no}`, row.partitions]));
+  for (const outcome of outcomes) {
+    if (outcome instanceof TraceError) continue;
+    for (const one of outcome.committed) {
+      one.partitions.push(...(changed.get(`${one.generationId}:${one.commitNo}`) ?? []));
+    }
+  }
 }
 
 function verdictOf(output: CheckedOutput, facts: JudgeOutputsRow): Verdict {
@@ -124,126 +241,58 @@ function verdictOf(output: CheckedOutput, facts: JudgeOutputsRow): Verdict {
     sameContent: facts.same_fingerprint,
   };
   const verdict = judgeOutput(judged);
-  if (output.kind === "unchanged" && verdict === "commit") throw changed(output);
+  if (output.kind === "unchanged" && verdict === "commit") throw notUnchanged(output.place.dataset);
   return verdict;
 }
 
-/** An attempt that writes many partitions replaces all there are: readers see exactly what it computed. */
-function writesWhole({ place }: CheckedOutput): boolean {
-  return place.partitionBy !== null && place.strategy === "replace";
-}
-
-function keysOf(output: CheckedOutput, lease: LockLeasesRow): string[] {
-  const { place } = output;
+/** What of its dataset an output touches. */
+function scopeOf(output: CheckedOutput, lease: Pick<LockLeasesRow, "output_partition">): Scope {
+  const { dataset, partitionBy, strategy } = output.place;
   const own = lease.output_partition ?? wholePartition;
-  if (place.partitionBy === null || output.kind === "unchanged") return [own];
-  const keys = new Set(output.manifest.files.map((file) => file.partition ?? own));
-  if (keys.size > outputPartitionsMax) {
-    throw new TraceError("TR-4018", {
-      detail: `the attempt writes ${keys.size} partitions of '${place.dataset}'; at most ${outputPartitionsMax} are taken`,
-      where: `output ${place.dataset}, column ${place.partitionBy}`,
-      fix: "partition by a column with fewer values, such as the month in place of the day",
-    });
-  }
-  if (place.strategy === "append" && keys.size > 1) {
-    throw new TraceError("TR-4019", {
-      detail: `the attempt appends to ${keys.size} partitions of '${place.dataset}' at once`,
-      where: `output ${place.dataset}, column ${place.partitionBy}`,
-      why: "a slice is taken back or written again as one, in one partition",
-      fix: "use strategy replace with partition_by, or append without it",
-    });
-  }
-  return [...keys];
+  // An attempt that writes many partitions replaces all there are: readers see exactly what it computed.
+  const whole = partitionBy !== null && strategy === "replace";
+  if (partitionBy === null || output.kind === "unchanged") return { keys: [own], whole };
+  const keys = [...new Set(output.manifest.files.map((file) => file.partition ?? own))];
+  if (keys.length > outputPartitionsMax) throw tooManyPartitions(dataset, partitionBy, keys.length);
+  if (strategy === "append" && keys.length > 1) throw severalPartitions(dataset, partitionBy, keys.length);
+  return { keys, whole };
 }
 
-async function commit(
-  tx: Queryable,
-  lease: LockLeasesRow,
-  { output, head, facts, keys }: Judged,
-  committedAt: string,
-): Promise<{ ref: PublishedRef; committed: Committed }> {
+function commitOf(lease: LockLeasesRow, { output, head, facts, keys, verdict }: Judged, whole: boolean): Commit[] {
+  if (verdict === "unchanged") return [];
   const { place } = output;
-  if (output.kind === "unchanged") throw changed(output);
+  if (output.kind === "unchanged") throw notUnchanged(place.dataset);
   const { manifest } = output;
-  const { schema, lastFieldId } = evolved(output.place.dataset, facts, manifest.schema, head.last_field_id);
-  const commitNo = head.head_commit + 1;
+  const current = head.schema ?? (facts.schema as Column[] | null) ?? [];
+  const change = evolve(current, manifest.schema, head.last_field_id);
+  if (change.kind === "refused") throw refusedSchema(place.dataset, change.faults);
+  if (change.kind === "moved") throw movedFieldId(place.dataset, change.column);
   const own = lease.output_partition ?? wholePartition;
-  const [made] = await tx.query(commitOutput, {
-    generation_id: place.generationId,
-    commit_no: commitNo,
-    kind: place.strategy,
-    keys,
-    whole: writesWhole(output),
-    append_key: place.strategy === "append" ? (facts.slice_key ?? lease.public_id) : null,
-    committed_at: committedAt,
-    org_id: lease.org_id,
-    task_id: lease.task_id,
-    lease_no: lease.lease_no,
-    dag_version_id: lease.dag_version_id,
-    schema: JSON.stringify(schema),
-    last_field_id: lastFieldId,
-    row_count: manifest.rows,
-    byte_count: manifest.bytes,
-    file_count: manifest.files.length,
-    files: JSON.stringify(
-      manifest.files.map((file) => ({
-        ...file,
-        partition: place.partitionBy === null ? own : (file.partition ?? own),
-      })),
-    ),
-    fingerprint: manifest.fingerprint ?? null,
-    source: manifest.source === undefined ? null : JSON.stringify(manifest.source),
-  });
-  // Assert in pairs: the head was read under its lock, and the statement moves it only from there.
-  if (made === undefined)
-    throw new Error(`commit ${commitNo} of generation ${place.generationId} moved under its lock`);
-  return {
-    ref: { dataset: place.dataset, generation: head.number, commit: commitNo, outcome: "committed" },
-    committed: { generationId: place.generationId, commitNo, partitions: made.partitions },
-  };
+  const partitionOf = (file: ManifestFile) => (place.partitionBy === null ? own : (file.partition ?? own));
+  return [
+    {
+      generation_id: place.generationId,
+      commit_no: head.head_commit + 1,
+      kind: place.strategy,
+      keys,
+      whole,
+      append_key: place.strategy === "append" ? (facts.slice_key ?? lease.public_id) : null,
+      org_id: lease.org_id,
+      task_id: lease.task_id,
+      lease_no: lease.lease_no,
+      dag_version_id: lease.dag_version_id,
+      schema: change.schema,
+      last_field_id: change.lastFieldId,
+      row_count: manifest.rows,
+      byte_count: manifest.bytes,
+      file_count: manifest.files.length,
+      fingerprint: manifest.fingerprint ?? null,
+      source: manifest.source ?? null,
+      files: manifest.files.map((file) => ({ ...file, partition: partitionOf(file) })),
+    },
+  ];
 }
 
 function refOf({ output, head }: Judged, outcome: "superseded" | "unchanged"): PublishedRef {
   return { dataset: output.place.dataset, generation: head.number, commit: head.head_commit, outcome };
-}
-
-function evolved(dataset: string, facts: JudgeOutputsRow, next: readonly Column[], lastFieldId: number) {
-  const change = evolve((facts.schema as Column[] | null) ?? [], next, lastFieldId);
-  if (change.kind === "fits") return change;
-  if (change.kind === "refused") throw refusedSchema(dataset, change.faults);
-  throw new TraceError("TR-4015", {
-    detail: `column '${change.column}' of the files has another field id than the dataset gives it by now`,
-    where: `output ${dataset}`,
-    why: "another commit added columns after this attempt was claimed",
-    fix: "nothing: the task is tried again by itself with the ids of now",
-  });
-}
-
-function refusedSchema(dataset: string, faults: readonly SchemaFault[]): TraceError {
-  const shown = faults.slice(0, 5).map(({ column, what }) => `'${column}' ${what}`);
-  const more = faults.length > shown.length ? `; and ${faults.length - shown.length} more` : "";
-  return new TraceError("TR-4014", {
-    detail: `the schema of '${dataset}' would change: ${shown.join("; ")}${more}`,
-    where: `output ${dataset}`,
-    why: "columns may be added and types may widen by themselves; what would break readers must be asked for",
-    fix: `write the columns as they were, or give the output a new 'version' in the DAG file, which begins a new generation of '${dataset}'`,
-  });
-}
-
-function unordered({ output }: Judged): TraceError {
-  return new TraceError("TR-4016", {
-    detail: `what '${output.place.dataset}' holds was made from newer commits of one input and older ones of another`,
-    where: `output ${output.place.dataset}`,
-    why: "neither result is the newer one",
-    fix: "nothing: the task is tried again by itself and reads all inputs as they are then",
-  });
-}
-
-function changed(output: CheckedOutput): TraceError {
-  return new TraceError("TR-4017", {
-    detail: `'${output.place.dataset}' does not hold what the attempt found unchanged`,
-    where: `output ${output.place.dataset}`,
-    why: "another commit or a revert came between",
-    fix: "nothing: the task is tried again by itself and compares with what is there then",
-  });
 }

@@ -17,14 +17,19 @@ import {
 import { type Database, type Log, noRace, type ObjectStore, type RacePoints, type Random } from "@trace/kit";
 import type { InputJson, OutputJson } from "./claims.ts";
 import { Coalescer } from "./coalescer.ts";
-import { type Published, publish } from "./commits.ts";
-import { moveOn } from "./cursors.ts";
 import { admit, type Ending, end, endingOf, follow, type HeldLease, jobsToLock, lockLive } from "./endings.ts";
 import type { Events } from "./events.ts";
 import type { FooterReader } from "./footers/reader.ts";
 import { checksFootersOf, type FooterChecks } from "./footers/whose.ts";
-import { completeBatchMax, completesInFlightMax, completesWaitingMax, slowBatchMs } from "./limits.ts";
+import {
+  completeBatchMax,
+  completesInFlightMax,
+  completesWaitingMax,
+  publishChecksInFlight,
+  slowBatchMs,
+} from "./limits.ts";
 import { type CheckedOutput, checkOutputs } from "./manifests.ts";
+import { type EndingAttempt, Publishing } from "./publishing.ts";
 import type { AttemptEnd, AttemptEvent } from "./rules/attempt.ts";
 import { storableRecord } from "./rules/text.ts";
 import { decodeToken, leaseNoOf, sha256Of, taskNoOf, tokenBytes } from "./rules/token.ts";
@@ -36,7 +41,7 @@ import {
   findAttempts,
   lockJobs,
 } from "./sql/statements.gen.ts";
-import { invalidate, lockTriggered, wholePartition } from "./triggers.ts";
+import { lockTriggered, wholePartition } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
 
 export interface CompletionEvents {
@@ -79,6 +84,15 @@ function eventOf(result: AttemptResult): AttemptEvent {
   return { kind: errorCatalogue[result.error.code].family };
 }
 
+function endingAttempt(
+  result: AttemptResult,
+  token: Buffer,
+  row: DescribeLeasesRow,
+  outputs: readonly CheckedOutput[],
+): EndingAttempt {
+  return { token, jobId: row.job_id, partition: row.output_partition ?? wholePartition, result, outputs };
+}
+
 /** The hash of what the caller said, so that the same call again can be told from another one. */
 function callHash(result: AttemptResult): Buffer {
   return sha256Of(JSON.stringify(result));
@@ -87,8 +101,6 @@ function callHash(result: AttemptResult): Buffer {
 function isPlain(result: AttemptResult): boolean {
   return result.kind === "success" && result.outputs.length === 0 && (result.cursors?.length ?? 0) === 0;
 }
-
-const nothingPublished: Published = { refs: [], committed: [], again: false, repeated: false, appended: false };
 
 /** What a success without outputs is answered; nothing of it has to be kept with the attempt. */
 const plainAnswer: CompletionAnswer = {
@@ -102,6 +114,7 @@ export class Completions {
   readonly #options: CompletionsOptions;
   readonly #race: RacePoints;
   readonly #plain: Coalescer<Buffer, boolean>;
+  readonly #publishing: Publishing;
 
   constructor(options: CompletionsOptions) {
     this.#options = options;
@@ -113,6 +126,13 @@ export class Completions {
       inFlightMax: completesInFlightMax,
       waitingMax: completesWaitingMax,
       run: (tokens) => this.#completePlain(tokens),
+    });
+    this.#publishing = new Publishing({
+      db: options.db,
+      outgoing: options.outgoing,
+      race: this.#race,
+      endingOf: (lease, result, { refs, again }) => this.#ending(lease, result, [...refs], again),
+      told: (endings, wakeups) => this.#tell(endings, wakeups),
     });
   }
 
@@ -185,14 +205,20 @@ export class Completions {
     });
     const known = new Map(rows.map((row) => [row.token.toString("hex"), row]));
     const together: number[] = [];
+    const related: { index: number; item: Completion; token: Buffer; row: DescribeLeasesRow }[] = [];
     for (const index of indexes) {
       const item = items[index] as Completion;
       const row = known.get(tokens[index]?.toString("hex") ?? "");
-      const related =
+      const relates =
         row !== undefined && ((row.outputs as OutputJson[]).length > 0 || (row.inputs as InputJson[]).length > 0);
-      if (row === undefined || (!related && (item.result.kind !== "success" || isPlain(item.result))))
+      if (row === undefined || (!relates && (item.result.kind !== "success" || isPlain(item.result))))
         together.push(index);
-      else answers.set(index, await this.#completeOne(item, tokens[index] as Buffer, row));
+      else related.push({ index, item, token: tokens[index] as Buffer, row });
+    }
+    for (let from = 0; from < related.length; from += publishChecksInFlight) {
+      const some = related.slice(from, from + publishChecksInFlight);
+      const made = await Promise.all(some.map(({ item, token, row }) => this.#completeOne(item, token, row)));
+      for (const [at, answer] of made.entries()) answers.set(some[at]?.index ?? -1, answer);
     }
     for (const [index, answer] of await this.#completeTogether(items, tokens, together)) answers.set(index, answer);
     return answers;
@@ -240,61 +266,24 @@ export class Completions {
     return answers;
   }
 
-  /** An attempt of a job with inputs or outputs: its outputs are checked first, then all of it is one transaction. */
+  /** An attempt of a job with inputs or outputs: its outputs are checked first, then it ends in one transaction with others. */
   async #completeOne(item: Completion, token: Buffer, row: DescribeLeasesRow): Promise<CompletionAnswer> {
     try {
       // Only lockLeases decides; what is stale already is not worth a look at the store.
       const outputs = row.live ? await this.#checkOutputs(item.result, token, row) : [];
       const checked = this.#race.reach("complete:checked");
       if (checked) await checked;
-      const made = await this.#options.db.transaction((tx) => this.#publish(tx, item, token, row.live, outputs));
+      const ended = row.live ? await this.#publishing.end(endingAttempt(item.result, token, row, outputs)) : undefined;
       const committed = this.#race.reach("complete:committed");
       if (committed) await committed;
-      if (made?.ending.answer) {
-        this.#tell([made.ending], made.wakeups);
-        return made.ending.answer;
-      }
+      if (ended instanceof TraceError) throw ended;
+      if (ended?.answer) return ended.answer;
       return (await this.#answerEnded([item], [token], [0])).get(0) ?? refusal(stale());
     } catch (error) {
       if (!(error instanceof TraceError) || error.code === "TR-1009") throw error;
       this.#options.events.onRefused(error.code);
       return refusal(error);
     }
-  }
-
-  async #publish(
-    tx: Parameters<Parameters<Database["transaction"]>[0]>[0],
-    item: Completion,
-    token: Buffer,
-    seemedLive: boolean,
-    outputs: readonly CheckedOutput[],
-  ): Promise<{ ending: Ending; wakeups: WakeupRow[] } | undefined> {
-    const [lease] = await lockLive(tx, [token]);
-    const paused = this.#race.reach("complete:locked");
-    if (paused) await paused;
-    if (lease === undefined || !seemedLive) return undefined;
-    const generationIds = outputs.map((output) => output.place.generationId);
-    const locked = await lockTriggered(tx, [lease.job_id], generationIds);
-    const published = outputs.length === 0 ? nothingPublished : await publish(tx, lease, outputs);
-    // What is decided is not seen by anybody yet: this is what a slow commit looks like.
-    const slow = this.#race.reach("complete:published");
-    if (slow) await slow;
-    if (!published.again) await moveOn(tx, lease, item.result, published);
-    const ending = this.#ending(lease, item.result, published.refs, published.again);
-    const ended = await end(tx, [ending], this.#options.outgoing);
-    await invalidate(tx, locked, published.committed, lease.run_id);
-    const { org_id, job_id, public_id: task_id, attempt } = lease;
-    const made = published.refs.filter((ref) => ref.outcome === "committed");
-    const told = made.map(({ outcome: _, ...ref }) => ({
-      type: "dataset.committed" as const,
-      org_id,
-      job_id,
-      task_id,
-      attempt,
-      ...ref,
-    }));
-    await this.#options.outgoing.write(tx, told);
-    return { ending, wakeups: [...ended, ...(await follow(tx, [ending], locked))] };
   }
 
   #checkOutputs(result: AttemptResult, token: Buffer, row: DescribeLeasesRow): Promise<CheckedOutput[]> {

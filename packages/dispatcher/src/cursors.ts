@@ -1,7 +1,6 @@
 /** How far jobs have read: cursors move in the transaction that publishes what was read, and only from where the attempt began. */
 import { type AttemptResult, TraceError } from "@trace/contracts";
 import type { Queryable } from "@trace/kit";
-import type { Published } from "./commits.ts";
 import { type LockLeasesRow, moveCursors, newsOfAttempt } from "./sql/statements.gen.ts";
 import { wholePartition } from "./triggers.ts";
 
@@ -13,20 +12,20 @@ interface Move {
 }
 
 /**
- * Moves the cursors of what the attempt read: those it names itself, and those of inputs of which it read the news. A slice that
- * is written again was read before, and its cursors have moved. The caller holds the job's row. Throws TR-4025, which undoes all,
- * when one stands elsewhere.
+ * Moves the cursors of what the attempt read, all or none: those it names itself, and those of inputs of which it read the news
+ * (`appended`). A slice that is written again (`repeated`) was read before, and its cursors have moved. The caller holds the job's
+ * row. Throws TR-4025 when one stands elsewhere.
  */
 export async function moveOn(
   tx: Queryable,
   lease: Pick<LockLeasesRow, "lease_no" | "job_id" | "output_partition" | "dag_version_id">,
   result: AttemptResult,
-  published: Published,
+  read: { readonly repeated: boolean; readonly appended: boolean },
 ): Promise<void> {
-  if (result.kind !== "success" || published.repeated) return;
+  if (result.kind !== "success" || read.repeated) return;
   const partition = lease.output_partition ?? wholePartition;
   const moves = (result.cursors ?? []).map(({ name, from, to }): Move => ({ name, begin: from, position: to }));
-  if (published.appended) {
+  if (read.appended) {
     const news = await tx.query(newsOfAttempt, {
       lease_no: lease.lease_no,
       job_id: lease.job_id,
@@ -40,17 +39,25 @@ export async function moveOn(
     }
   }
   if (moves.length === 0) return;
-  const moved = await tx.query(moveCursors, {
+  const [row] = await tx.query(moveCursors, {
     job_id: lease.job_id,
     output_partition: partition,
     moves: JSON.stringify(moves),
   });
-  if (moved.length === moves.length) return;
-  const names = new Set(moved.map((row) => row.name));
-  const stuck = moves.find(({ name }) => !names.has(name)) ?? moves[0];
+  if (row?.moved === moves.length) return;
   throw new TraceError("TR-4025", {
-    detail: `the cursor '${stuck?.name}' does not stand at '${stuck?.begin ?? "its beginning"}', where the attempt began to read`,
+    detail: `a cursor does not stand where the attempt began to read: ${said(moves)}`,
     why: "another task of the job has read on, or one cursor was named twice",
     fix: "nothing: the task is tried again by itself and reads from where the cursor stands then",
   });
+}
+
+/** As people see them; names and positions are a program's own. */
+function said(moves: readonly Move[]): string {
+  const shown = moves
+    .slice(0, 3)
+    .map(({ name, begin }) => `'${name}' at ${begin === null ? "its beginning" : `'${begin}'`}`);
+  return (
+    shown.join(", ").slice(0, 500) + (moves.length > shown.length ? `, and ${moves.length - shown.length} more` : "")
+  );
 }

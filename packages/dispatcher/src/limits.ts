@@ -89,6 +89,13 @@ export const createsWaitingMax = 50_000;
 export const completeBatchMax = 1_000;
 export const completesInFlightMax = 2;
 export const completesWaitingMax = 50_000;
+/** Attempts that publish together, transactions of them at once, attempts that may wait, and files that one transaction commits. */
+export const publishBatchMax = 64;
+export const publishesInFlightMax = 4;
+export const publishesWaitingMax = 10_000;
+export const publishFilesMax = 10_000;
+/** Attempts of one call whose manifests are read side by side: each may have 16 MiB. */
+export const publishChecksInFlight = 16;
 /** Another transaction goes beside one that takes longer than this, milliseconds. */
 export const slowBatchMs = 20;
 /** What a caller who was turned away is asked to wait, seconds. */

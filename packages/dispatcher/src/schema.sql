@@ -446,7 +446,9 @@ create table commit_files (
 ) with (fillfactor = 80);
 
 create index commit_files_live on commit_files (generation_id, partition_key) where removed_commit is null;
-create index commit_files_by_commit on commit_files (generation_id, added_commit);
+-- For those who ask for what a commit added, and say "added_commit > 0" so; whoever looks for a partition's files is not offered it
+-- by a plan that was made while there were none.
+create index commit_files_by_commit on commit_files (generation_id, added_commit) where added_commit > 0;
 -- What an older commit had of a partition: reverts, diffs and purges look there.
 create index commit_files_gone on commit_files (generation_id, removed_commit) where removed_commit is not null;
 create index commit_files_by_key on commit_files (object_key);

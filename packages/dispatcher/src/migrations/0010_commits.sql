@@ -56,6 +56,10 @@ alter table commit_files add column append_key text;
 -- What an older commit had of a partition: reverts, diffs and purges look there.
 create index commit_files_gone on commit_files (generation_id, removed_commit) where removed_commit is not null;
 create index commit_files_by_key on commit_files (object_key);
+-- For those who ask for what a commit added, and say "added_commit > 0" so; whoever looks for a partition's files is not offered it
+-- by a plan that was made while there were none.
+drop index commit_files_by_commit;
+create index commit_files_by_commit on commit_files (generation_id, added_commit) where added_commit > 0;
 
 -- The slices that an append dataset holds, and those that were taken back. A slice that was reverted stays so until somebody asks
 -- for it by hand: `reverted_commit` is compared with the head that the task saw when its slice was fixed.

@@ -83,7 +83,7 @@ select f.file_id, k.partition_key, f.object_key, f.byte_count, f.row_count, f.sh
 -- What a commit has that an earlier one had not: files made after that one. What a revert brought back was made before, and read.
 select f.file_id, f.partition_key, f.object_key, f.byte_count, f.row_count, f.sha256
   from commit_files f
- where f.generation_id = $1 and f.added_commit > $2 and f.added_commit <= $3
+ where f.generation_id = $1 and f.added_commit > 0 and f.added_commit > $2 and f.added_commit <= $3
    and (f.removed_commit is null or f.removed_commit > $3)
    and (f.made_commit is null or f.made_commit > $2)
    and ($4::text[] is null or f.partition_key = any ($4))
@@ -196,7 +196,7 @@ select to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"
 -- looked at to find them; one that went and came back by a revert is the same file.
 with moved as (
   select x.partition_key, x.object_key, x.added_commit, x.removed_commit from commit_files x
-   where x.generation_id = $1 and x.added_commit > $2 and x.added_commit <= $3
+   where x.generation_id = $1 and x.added_commit > 0 and x.added_commit > $2 and x.added_commit <= $3
   union all
   select x.partition_key, x.object_key, x.added_commit, x.removed_commit from commit_files x
    where x.generation_id = $1 and x.removed_commit > $2 and x.removed_commit <= $3 and x.added_commit <= $2

@@ -9,7 +9,7 @@ with wanted as materialized (
    limit $4
 ), there as materialized (
   select x.object_key from commit_files x
-   where x.generation_id = $1 and x.added_commit > $2 and x.removed_commit is null and ($3::text[] is null or x.partition_key = any ($3))
+   where x.generation_id = $1 and x.added_commit > 0 and x.added_commit > $2 and x.removed_commit is null and ($3::text[] is null or x.partition_key = any ($3))
    limit $4
 )
 select (select count(*)::int from (select object_key from there except select object_key from wanted) g) as gone,
@@ -31,7 +31,7 @@ with wanted as materialized (
 ), there as materialized (
   select x.file_id, x.partition_key, x.object_key, x.append_key
     from commit_files x
-   where x.generation_id = $1 and x.added_commit > $2 and x.removed_commit is null and ($3::text[] is null or x.partition_key = any ($3))
+   where x.generation_id = $1 and x.added_commit > 0 and x.added_commit > $2 and x.removed_commit is null and ($3::text[] is null or x.partition_key = any ($3))
 ), shared as materialized (
   select object_key from wanted intersect select object_key from there
 ), gone as materialized (
@@ -113,7 +113,7 @@ select c.commit_no, c.reverted_to, c.actor, c.reason,
 select not exists (
   select 1
     from (select x.partition_key, x.object_key, x.added_commit, x.removed_commit from commit_files x
-           where x.generation_id = $1 and x.added_commit > $2 and x.added_commit <= $3
+           where x.generation_id = $1 and x.added_commit > 0 and x.added_commit > $2 and x.added_commit <= $3
           union all
           select x.partition_key, x.object_key, x.added_commit, x.removed_commit from commit_files x
            where x.generation_id = $1 and x.removed_commit > $2 and x.removed_commit <= $3 and x.added_commit <= $2) m
