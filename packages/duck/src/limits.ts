@@ -90,11 +90,15 @@ export const partitionFilesSlack = 16;
 export const partitionLookMs = 250;
 /** Rows that one thread holds back, over all partitions, before it writes them. */
 export const partitionFlushRows = 16_384;
+/** Partitions that are open to be written at a time: each holds a writer with its dictionaries. */
+export const partitionOpenMax = 32;
 /** Rows of a row group: DuckDB's own number, and how few where rows are large. */
 export const rowGroupRows = 122_880;
 export const rowGroupRowsMin = 2_048;
 /** What the rows of one row group may weigh, about: each thread that writes holds one. */
 export const rowGroupBytes = 64 * mib;
+/** A writer reserves this for the dictionary of each text column; DuckDB's own number would fill RLIMIT_DATA unused. */
+export const dictionaryBytes = 1 * mib;
 /** Values of one column that `where` of an input may name. */
 export const whereValuesMax = 1_000;
 /** Footers are read of so many files at once that they have at most so many columns together; and by so many columns. */

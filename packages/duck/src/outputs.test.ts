@@ -152,15 +152,6 @@ describe("a partitioned output", () => {
     60_000,
   );
 
-  it("writes many partitions in no order as one file each", async () => {
-    const sql = "SELECT (range * 7919) % 4000 AS key, range AS n, md5(range::VARCHAR) AS text FROM range(400000)";
-    const { files, rowCount } = await outputs([{ sql, partitionBy: "key" }]);
-    expect(rowCount).toBe(400_000);
-    expect(files).toHaveLength(4_000);
-    expect(new Set(files?.map(({ partition }) => partition)).size).toBe(4_000);
-    expect(files?.every(({ rows }) => rows === 100)).toBe(true);
-  }, 120_000);
-
   it("of no rows has no file, but its columns", async () => {
     const { outputs: written } = await outputs([
       { sql: "SELECT 1 AS a, 'x' AS key WHERE false", partitionBy: "key", fieldIds: {} },

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   columnsMax,
+  dictionaryBytes,
   outputFilesMax,
   partitionFilesSlack,
   partitionLookMs,
@@ -32,8 +33,13 @@ export interface Written {
   readonly partitionColumn?: string | undefined;
 }
 
-/** `sql`: one SELECT that passed the gate, regenerated. `rowBytes`: about what a row of the sources weighs. */
-export async function writeParquet(engine: Engine, sql: string, output: Output, rowBytes: number): Promise<Written> {
+/** `sql`: one SELECT that passed the gate, regenerated. `rowBytes`: about what a row of the sources weighs, `bytes`: all of them. */
+export async function writeParquet(
+  engine: Engine,
+  sql: string,
+  output: Output,
+  { rowBytes, bytes }: { readonly rowBytes: number; readonly bytes: number },
+): Promise<Written> {
   const columns = await engine.describe(sql);
   if (columns.length > columnsMax) throw tooManyColumns(columns.length);
   // Parquet has no 128-bit integer and DuckDB would write a double. A sum of BIGINTs is one, so keep it exact.
@@ -41,11 +47,22 @@ export async function writeParquet(engine: Engine, sql: string, output: Output, 
   const casts = wide.map(({ name }) => `CAST(${identifier(name)} AS DECIMAL(38, 0)) AS ${identifier(name)}`);
   const query = wide.length === 0 ? sql : `SELECT * REPLACE (${casts.join(", ")}) FROM (${sql})`;
   const written = withFieldIds(columns, output.fieldIds);
-  const options = ["FORMAT parquet", "COMPRESSION zstd", `ROW_GROUP_SIZE ${groupRows(rowBytes, columns.length)}`];
+  const options = [
+    "FORMAT parquet",
+    "COMPRESSION zstd",
+    `ROW_GROUP_SIZE ${groupRows(rowBytes, columns.length)}`,
+    `STRING_DICTIONARY_PAGE_SIZE_LIMIT ${dictionaryBytes}`,
+  ];
   if (output.fieldIds !== undefined) {
     options.push(`FIELD_IDS {${written.map(({ name, fieldId }) => `${literal(name)}: ${fieldId}`).join(", ")}}`);
   }
   const work = join(output.folder, "writing");
+  if (output.partitionBy === undefined && bytes < rollBytes) {
+    // One file, and less memory: rolling holds more beside a source that is one large object.
+    const name = "part-0.parquet";
+    await engine.rows(`COPY (${query}) TO ${literal(join(output.folder, name))} (${options.join(", ")})`);
+    return { columns: written, names: [name] };
+  }
   if (output.partitionBy === undefined) {
     await engine.rows(
       `COPY (${query}) TO ${literal(work)} (${[...options, `FILE_SIZE_BYTES ${rollBytes}`].join(", ")})`,

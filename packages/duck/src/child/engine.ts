@@ -8,6 +8,7 @@ import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from "@duckd
 import {
   expressionDepthMax,
   partitionFlushRows,
+  partitionOpenMax,
   rowGroupBytes,
   rowGroupRowsMin,
   streamBufferBytes,
@@ -98,6 +99,7 @@ export class Engine {
     const fits = Math.floor(rowGroupBytes / Math.max(rowBytes, columns * 8, 1));
     const rows = Math.min(partitionFlushRows, Math.max(rowGroupRowsMin, fits));
     await this.rows(`SET partitioned_write_flush_threshold = ${rows}`);
+    await this.rows(`SET partitioned_write_max_open_files = ${partitionOpenMax}`);
   }
 
   /**

@@ -1,4 +1,5 @@
 /** The order of a run inside the child: gate, views, lock, query. Nothing of the user's runs before the lock. */
+import { statSync } from "node:fs";
 import { progressEveryMs } from "../limits.ts";
 import type { ChildOutput, Reply, Request } from "../messages.ts";
 import type { DuckInput, DuckParams } from "../types.ts";
@@ -41,7 +42,12 @@ export async function answer(engine: Engine, request: Request, send: Send): Prom
       for (const [index, { sql, output }] of request.queries.entries()) {
         const { findings, regenerated } = passed[index] as Passed;
         context = { ...context, stage: "run", sql, findings };
-        last = await execute(engine, regenerated, output, { index, rowBytes: opened.rowBytes, send });
+        last = await execute(engine, regenerated, output, {
+          index,
+          rowBytes: opened.rowBytes,
+          bytes: opened.bytes,
+          send,
+        });
       }
       return last;
     });
@@ -59,6 +65,8 @@ interface OpenedInputs {
   /** About what the largest row weighs, and the most columns of an input. */
   readonly rowBytes: number;
   readonly columns: number;
+  /** Of all files. */
+  readonly bytes: number;
 }
 
 /** Makes the views. `looking` hears of the inputs as they are read, which is not under their own paths where unpacked. */
@@ -87,7 +95,8 @@ async function openInputs(
     await send({ kind: "inference", inference: { ...view.inference, input: given.name, ...packed } });
   }
   if (bad !== undefined && request.badFolder !== undefined) await bad.write(request.badFolder, send);
-  return { files, rowBytes, columns };
+  const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
+  return { files, rowBytes, columns, bytes };
 }
 
 async function lock(engine: Engine, request: RunRequest, opened: OpenedInputs): Promise<void> {
@@ -98,14 +107,15 @@ async function lock(engine: Engine, request: RunRequest, opened: OpenedInputs): 
 
 interface Execution {
   readonly index: number;
+  readonly bytes: number;
   readonly rowBytes: number;
   readonly send: Send;
 }
 
 async function execute(engine: Engine, sql: string, output: ChildOutput, run: Execution): Promise<RowsDone> {
-  const { index, rowBytes, send } = run;
+  const { index, rowBytes, bytes, send } = run;
   if (output.kind === "rows") return sendRows(engine, sql, output, send);
-  const written = await writeParquet(engine, sql, output, rowBytes);
+  const written = await writeParquet(engine, sql, output, { rowBytes, bytes });
   await sendFiles(engine, output.folder, written, index, send);
   return { rowCount: 0, truncated: false };
 }
