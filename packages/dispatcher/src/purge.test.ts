@@ -54,6 +54,16 @@ describe("a purge", () => {
     ]);
   });
 
+  test("does not take away what is committed between its steps", async () => {
+    const held = reg.world.race.pauseAt("purge:marked");
+    const purging = purge("plain", 1);
+    await held.reached;
+    const [made] = await commits(1);
+    held.resume();
+    expect(await purging).toMatchObject({ commits: 0, files: 0 });
+    expect(await reg.leases("plain")).toEqual([made]);
+  });
+
   test("again has nothing left to do, and says so", async () => {
     await commits(3);
     await purge("plain", 3);

@@ -124,23 +124,27 @@ export class Purges {
   async #held(tx: Queryable, name: string, id: number, before: number): Promise<Held> {
     const [row] = await tx.query(lockForPurge, { generation_id: id });
     if (row === undefined) throw noGeneration(name, undefined);
-    if (row.in_use && before > row.head_commit) throw needed(name, before, row.head_commit, row.is_current);
+    if (row.in_use && before > Math.max(row.head_commit, 1))
+      throw needed(name, before, row.head_commit, row.is_current);
     const held = await tx.query(heldCommits, { generation_id: id, before_commit: before });
-    return { held: held.map(({ commit_no }) => commit_no), whole: before > row.head_commit };
+    return { held: held.map(({ commit_no }) => commit_no), whole: isWhole(row, before) };
   }
 
+  /** What is still there is moved only under the lock that kept it so: an attempt may have committed since the commits were marked. */
   async #move(
     id: number,
     before: number,
     { kept, whole }: Pick<Marked, "kept" | "whole">,
   ): Promise<{ files: number; bytes: number }> {
-    const bound = { generation_id: id, before_commit: before, kept, whole };
+    const bound = { generation_id: id, before_commit: before, kept };
     const sum = { files: 0, bytes: 0 };
     for (;;) {
       const moved = await this.#db.transaction(async (tx) => {
+        const [generation] = whole ? await tx.query(lockForPurge, { generation_id: id }) : [];
         await tx.query(lockMoves, { generation_id: id });
         const [row] = await tx.query(movePurgedFiles, {
           ...bound,
+          whole: generation !== undefined && isWhole(generation, before),
           grace_ms: garbageFilesGraceMs,
           limit: purgeFilesMax,
         });
@@ -151,6 +155,11 @@ export class Purges {
       if ((moved?.moved ?? 0) < purgeFilesMax) return sum;
     }
   }
+}
+
+/** The head is below the bound, of a generation that nobody reads or builds. */
+function isWhole(generation: { readonly in_use: boolean; readonly head_commit: number }, before: number): boolean {
+  return !generation.in_use && before > generation.head_commit;
 }
 
 function needed(name: string, before: number, head: number, current: boolean): TraceError {
