@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { createClient, userRoutes } from "@trace/contracts";
 import { LogFile, ProcessUnit, readSecret, type StateFolder } from "@trace/localcloud";
 import { logBytesMax, logFilesKept, roleReadyMsMax, smallProcessFlags } from "../../../packages/cli/src/up/limits.ts";
-import { buckets, rotateWorkerToken, type StackSecrets, stackSecrets } from "../../../packages/cli/src/up/secrets.ts";
+import {
+  buckets,
+  rotateWorkerToken,
+  type StackSecrets,
+  stackSecrets,
+  stagingRoleArn,
+} from "../../../packages/cli/src/up/secrets.ts";
 import type { DatabaseAddress } from "../../harness/postgres.ts";
 import { benchDag, type TraceEnvironment, transportTo } from "./environment.ts";
 
@@ -78,6 +84,7 @@ export class TraceStack {
       TRACE_SQS_PORT: String(ports.sqs),
       TRACE_S3_ROOT: join(folder.dir, "objects"),
       TRACE_S3_CREDENTIALS_FILE: join(folder.dir, "secrets", "s3-credentials"),
+      TRACE_S3_SESSIONS_FILE: join(folder.dir, "secrets", "s3-sessions"),
     });
     this.dispatcher = unit("dispatcher", [], ports.opsDispatcher, {
       ...awsVariables(ports, secrets.dispatcher),
@@ -90,6 +97,8 @@ export class TraceStack {
       TRACE_WORKER_TOKEN_HASHES_FILE: tokens.hashesFile,
       TRACE_OWNER_TOKEN_SHA256: secrets.ownerTokenSha256,
       TRACE_INSTALLATION: folder.id,
+      AWS_ENDPOINT_URL_STS: url(ports.s3),
+      TRACE_STAGING_ROLE_ARN: stagingRoleArn,
     });
   }
 
