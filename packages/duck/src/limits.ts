@@ -103,7 +103,8 @@ export const dictionaryBytes = 1 * mib;
 export const whereValuesMax = 1_000;
 /** Footers are read of so many files at once that they have at most so many columns together; and by so many columns. */
 export const footerCellsMax = 20_000;
-export const footerColumnsAtOnce = 64;
+/** Few: a group of many aggregates reserves hundreds of megabytes. */
+export const footerColumnsAtOnce = 4;
 /** Files are told to the parent in frames of about this size. */
 export const fileBatchBytes = 1 * mib;
 
