@@ -96,9 +96,11 @@ async function measured(running: Running, how: RoundHow): Promise<CommitsRound> 
       if (done % 250_000 === 0) how.tell(`  ${done.toLocaleString("en-US")} partitions are there`);
     });
   }
+  // Before anybody holds a lease: it takes longer than some sessions live.
+  await settle(db, "all");
   await clients.ask({ kind: "stage", tasks: how.commits, file: running.file }, "staged");
   await how.beforePublishing?.();
-  await settle(db);
+  await settle(db, "claimed");
   await postgres.checkpoint();
   await quietMachine(how.patienceMs);
   door?.counts.clear();
