@@ -67,6 +67,7 @@ export class ChaosStack {
   /** The run's own way to Postgres, past every proxy. */
   readonly db: Database;
   #workerNumber = 0;
+  #endpoints: Place | undefined;
 
   private constructor(options: StackOptions, ports: number[]) {
     this.#options = options;
@@ -107,15 +108,8 @@ export class ChaosStack {
   }
 
   async start(): Promise<void> {
-    const { folder } = this.#options;
-    const localcloud = this.#role("localcloud", "localcloud", {
-      TRACE_S3_PORT: String(this.#ports.s3),
-      TRACE_SQS_PORT: String(this.#ports.sqs),
-      TRACE_OPS_PORT: String(this.#ports.ops),
-      TRACE_S3_ROOT: join(folder.dir, "objects"),
-      TRACE_S3_CREDENTIALS_FILE: folder.credentialsFile,
-      AWS_REGION: region,
-    });
+    const localcloud = this.#startEndpoints();
+    this.#endpoints = { name: localcloud.name, child: localcloud };
     await Promise.all([this.#postgres.start(), localcloud.ready()]);
     await this.sqs.start();
     await this.cutter.start();
@@ -136,6 +130,21 @@ export class ChaosStack {
       this.workers.push({ name: child.name, child });
     }
     await Promise.all(this.workers.map(({ child }) => child.ready()));
+  }
+
+  /** Where one of the dispatchers takes calls: for who speaks to it past the recorder. */
+  dispatcherUrl(index: number, via: "user" | "worker" | "task"): string {
+    const ports = this.#dispatcherPorts[index];
+    if (ports === undefined) throw new RangeError(`there is no dispatcher ${index}`);
+    return url(ports[via]);
+  }
+
+  get dispatcherIndexes(): number[] {
+    return [...this.#dispatcherPorts.keys()];
+  }
+
+  get objectsUrl(): string {
+    return url(this.#ports.s3);
   }
 
   /** A queue beside the default one, which no call can make yet: a row and a queue of SQS. */
@@ -208,6 +217,25 @@ export class ChaosStack {
     await this.#again(place, () => this.#startDispatcher(index));
   }
 
+  /** SIGKILL of the process that is the object store and the queues; a new one comes at once in its place. */
+  async killEndpoints(): Promise<void> {
+    const place = this.#endpoints;
+    if (place === undefined) throw new Error("the endpoints do not run");
+    this.recorder.note(`killed ${place.name}`);
+    await place.child.kill();
+    await this.#again(place, () => this.#startEndpoints());
+  }
+
+  /** SIGSTOP of a dispatcher for so long: what it had begun it ends when the world has moved on. */
+  async pauseDispatcher(index: number, ms: number): Promise<void> {
+    const child = this.dispatchers[index]?.child;
+    this.recorder.note(`stopped dispatcher-${index}`);
+    child?.signal("SIGSTOP");
+    await pause(ms);
+    child?.signal("SIGCONT");
+    this.recorder.note(`continued dispatcher-${index}`);
+  }
+
   /** SIGKILL of a worker; a new one, with another clock, comes in its place. */
   async killWorker(index: number): Promise<void> {
     const place = this.workers[index];
@@ -266,6 +294,18 @@ export class ChaosStack {
 
   #skewMs(): number {
     return this.#random.integer(-skewMsMax, skewMsMax);
+  }
+
+  #startEndpoints(): Child {
+    const { folder } = this.#options;
+    return this.#role("localcloud", "localcloud", {
+      TRACE_S3_PORT: String(this.#ports.s3),
+      TRACE_SQS_PORT: String(this.#ports.sqs),
+      TRACE_OPS_PORT: String(this.#ports.ops),
+      TRACE_S3_ROOT: join(folder.dir, "objects"),
+      TRACE_S3_CREDENTIALS_FILE: folder.credentialsFile,
+      AWS_REGION: region,
+    });
   }
 
   #startDispatcher(index: number): Child {

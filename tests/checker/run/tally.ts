@@ -7,6 +7,10 @@ export class Tally {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
   get(name: string): number {
     return this.#counts.get(name) ?? 0;
   }
