@@ -99,7 +99,8 @@ export async function publishAll(
         : await attemptAsync(() => decide(tx, publication, { scopes: scopes ?? [], facts: facts[at] ?? [], heads }));
     if (decided instanceof TraceError) outcomes.push(decided);
     else {
-      commits.push(...decided.commits);
+      const after_us = commits.length; // Commits of one attempt share a time, and no other has it.
+      commits.push(...decided.commits.map((commit) => ({ ...commit, after_us })));
       outcomes.push(decided.published);
     }
   }

@@ -57,7 +57,25 @@ describe("attempts that end together", () => {
     // The first goes at once, the others together.
     expect(await transactions()).toBeLessThanOrEqual(3);
     const times = await world.db.raw("select count(distinct committed_at)::int as n from commits");
-    expect(times[0]?.n).toBe(await transactions());
+    expect(times[0]?.n).toBe(jobs.length);
+  });
+
+  test("have a time of their own each, so that every moment shows one commit", async () => {
+    const tasks = await Promise.all(["a", "b", "c"].map((key) => claim("keyed", key)));
+    const { rest, release, firstDone } = await behindASlowOne(() => tasks.map((task) => world.succeed(task)));
+    release();
+    await Promise.all([firstDone, ...rest]);
+    const commits = await world.db.raw<{ commit_no: number; transaction: string; time: string }>(
+      `select commit_no, c.xmin::text as transaction, to_char(committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time
+         from commits c join generations g using (generation_id) join datasets d using (dataset_id)
+        where d.name = 'ds_keyed' order by commit_no`,
+    );
+    expect(new Set(commits.map(({ transaction }) => transaction)).size).toBeLessThan(3);
+    const times = commits.map(({ time }) => time);
+    expect(times).toEqual([...new Set(times)].sort());
+    for (const { commit_no, time } of commits) {
+      expect(await world.read("ds_keyed", { timestamp: time })).toMatchObject({ commit: commit_no });
+    }
   });
 
   test("one that is refused leaves the others alone and keeps its lease", async () => {

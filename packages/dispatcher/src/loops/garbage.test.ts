@@ -73,6 +73,20 @@ describe("the place of an attempt", () => {
     expect(leases()).toHaveLength(2);
   });
 
+  test("that published no file goes too, and the commit it made can be read", async () => {
+    const task = await reg.take("months");
+    const empty = (manifest: object) => ({ ...manifest, rows: 0, bytes: 0, files: [] });
+    const outputs = [reg.world.stage(task, task.staging[0], empty)];
+    expect(await reg.world.complete(task, { kind: "success", outputs })).toMatchObject({ accepted: true });
+    await reg.world.collect();
+    expect(leases()).toEqual([task.lease_no]);
+    await reg.later();
+    await reg.world.collect();
+    expect(leases()).toEqual([]);
+    expect(await reg.world.count("staging")).toBe(0);
+    expect(await reg.world.read("months")).toMatchObject({ commit: 1, files: [] });
+  });
+
   test("that holds its lease is left alone, however late it is", async () => {
     const task = await reg.take("plain");
     reg.world.stage(task);

@@ -81,18 +81,19 @@ select w.place, c.schema, st.head_commit as claimed_head,
 -- one partition costs the same beside a million others; nobody else changes rows of a locked generation, so they may be named by
 -- where they are. `commits`: generation_id, commit_no, kind, keys, whole (partitions that are
 -- not among the keys are empty from now on), append_key, org_id, task_id, lease_no, dag_version_id, schema, last_field_id, row_count,
--- byte_count, file_count, fingerprint, source, files (each names its partition). The places of the attempts are published and no
--- garbage any more.
+-- byte_count, file_count, fingerprint, source, files (each names its partition), after_us (microseconds after `committed_at`: each attempt
+-- has a time of its own, so that times strictly increase). The places of the attempts are published and no garbage any more; one in which
+-- no file was published holds a manifest that nobody reads, and stays known as garbage.
 with wanted as materialized (
   select o.*
     from json_to_recordset($2::json) as o (generation_id bigint, commit_no bigint, kind text, keys text[], whole boolean, append_key text, org_id bigint, task_id bigint,
                                            lease_no bigint, dag_version_id bigint, schema json, last_field_id int, row_count bigint, byte_count bigint, file_count int,
-                                           fingerprint text, source json, files json)
+                                           fingerprint text, source json, files json, after_us int)
 ), step as materialized (
-  select generation_id, min(commit_no) - 1 as before, max(commit_no) as head, max(last_field_id) as last_field_id from wanted group by generation_id
+  select generation_id, min(commit_no) - 1 as before, max(commit_no) as head, max(last_field_id) as last_field_id, max(after_us) as after_us from wanted group by generation_id
 ), head as (
   update generations g
-     set head_commit = (select s.head from step s where s.generation_id = g.generation_id), head_committed_at = $1::text::timestamptz,
+     set head_commit = (select s.head from step s where s.generation_id = g.generation_id), head_committed_at = $1::text::timestamptz + (select s.after_us from step s where s.generation_id = g.generation_id) * interval '1 microsecond',
          last_field_id = (select s.last_field_id from step s where s.generation_id = g.generation_id)
    where g.generation_id = any (array(select s.generation_id from step s))
      and g.head_commit = (select s.before from step s where s.generation_id = g.generation_id)
@@ -101,7 +102,7 @@ with wanted as materialized (
   select w.* from wanted w where w.generation_id in (select h.generation_id from head h)
 ), made as (
   insert into commits (generation_id, commit_no, org_id, kind, append_key, committed_at, task_id, lease_no, dag_version_id, schema, row_count, byte_count, file_count, fingerprint, source)
-  select generation_id, commit_no, org_id, kind, append_key, $1::text::timestamptz, task_id, lease_no, dag_version_id, schema, row_count, byte_count, file_count, fingerprint, source
+  select generation_id, commit_no, org_id, kind, append_key, $1::text::timestamptz + after_us * interval '1 microsecond', task_id, lease_no, dag_version_id, schema, row_count, byte_count, file_count, fingerprint, source
     from going order by generation_id, commit_no
 ), touched as materialized (
   select w.generation_id, w.commit_no, w.kind, w.append_key, k.partition_key
@@ -144,7 +145,8 @@ with wanted as materialized (
 ), published as (
   delete from staging where ctid = any (array(
     select x.ctid from going w
-     cross join lateral (select s.ctid from staging s where s.lease_no = w.lease_no and s.generation_id = w.generation_id offset 0) x))
+     cross join lateral (select s.ctid from staging s where s.lease_no = w.lease_no and s.generation_id = w.generation_id offset 0) x
+     where w.file_count > 0))
 )
 select w.generation_id, w.commit_no, coalesce(t.partitions, '{}') as partitions
   from going w

@@ -109,7 +109,7 @@ select (select count(*)::int from gone) as moved, (select count(*)::int from gar
 
 -- name: takeAbandoned
 -- params: grace_ms, retry_ms, limit
--- Places where nobody may write any more and whose attempt is over without having published there. They are marked, so that other
+-- Places where nobody may write any more and whose attempt is over without having published a file there. They are marked, so that other
 -- dispatchers leave them alone for a while, and not deleted: that comes when their objects are gone.
 update staging s set deleting_since = clock_timestamp()
  where s.ctid = any (array(
@@ -117,7 +117,7 @@ update staging s set deleting_since = clock_timestamp()
          where x.write_until < now() - $1::bigint * interval '1 ms'
            and (x.deleting_since is null or x.deleting_since < now() - $2::bigint * interval '1 ms')
            and (select a.lease_no from attempts a where a.lease_no = x.lease_no) is not null
-           and (select c.commit_no from commits c where c.lease_no = x.lease_no and c.generation_id = x.generation_id) is null
+           and (select c.commit_no from commits c where c.lease_no = x.lease_no and c.generation_id = x.generation_id and c.file_count > 0) is null
          order by x.write_until limit $3 for update skip locked))
 returning s.lease_no, s.generation_id, s.prefix;
 

@@ -2,7 +2,7 @@
 import type { ClaimedTask } from "@trace/contracts";
 import { World, type WorldOptions } from "./world.ts";
 
-/** `plain` has no partitions, `parts` three, `log` is appended to; `derived` and `news` read them. */
+/** `plain` has no partitions, `parts` three, `months` those of its rows, `log` is appended to; `derived` and `news` read them. */
 export const registryDag = `dag: reg
 jobs:
   plain: { operator: ingest, outputs: [plain], source: { file: a.csv } }
@@ -13,6 +13,7 @@ jobs:
     outputs: [parts]
     source: { file: a.csv }
     sql: select * from source where k = $partition
+  months: { operator: ingest, outputs: [{ dataset: months, partition_by: month }], source: { file: a.csv } }
   log: { operator: ingest, outputs: [{ dataset: log, strategy: append }], source: { file: a.csv } }
   derived: { operator: sql, inputs: [plain], outputs: [derived], sql: "select 1" }
   news: { operator: sql, inputs: [{ dataset: log, read: new }], outputs: [{ dataset: news, strategy: append }], sql: "select 1" }
