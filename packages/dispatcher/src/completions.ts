@@ -289,7 +289,6 @@ export class Completions {
   #checkOutputs(result: AttemptResult, token: Buffer, row: DescribeLeasesRow): Promise<CheckedOutput[]> {
     if (result.kind !== "success") return Promise.resolve([]);
     const { store, datasetsBucket, footers } = this.#options;
-    const { operator } = row.definition as { operator: string };
     const attempt = {
       bucket: datasetsBucket,
       token,
@@ -297,7 +296,7 @@ export class Completions {
       leaseNo: row.lease_no,
       partition: row.output_partition === wholePartition ? null : row.output_partition,
     };
-    const reader = footers !== undefined && checksFootersOf(operator, footers.checks) ? footers.reader : undefined;
+    const reader = footers !== undefined && checksFootersOf(row.operator, footers.checks) ? footers.reader : undefined;
     return checkOutputs(store, result.outputs, row.outputs as OutputJson[], attempt, reader);
   }
 

@@ -94,6 +94,8 @@ create table job_versions (
   max_concurrency int check (max_concurrency > 0),
   -- The job reads or writes a dataset.
   tracked boolean not null,
+  -- Asked for with every attempt; a definition may list 10,000 partitions.
+  operator text generated always as (definition ->> 'operator') stored,
   -- The job's own set of partitions, in its order: one task for each. Null: it has none.
   partition_keys text[] check (cardinality(partition_keys) between 1 and 10000),
   -- One task for each partition of the inputs.

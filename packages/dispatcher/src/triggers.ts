@@ -10,12 +10,10 @@ import { firstToStart, type StartableJob } from "./rules/starting.ts";
 import {
   addInvalidations,
   admitWaiting,
-  consumersOf,
   createTasks,
-  descendantsOf,
   dropInvalidations,
   expandSweeps,
-  lockJobs,
+  lockTriggeredJobs,
   startableTasks,
   wakeInvalidations,
 } from "./sql/statements.gen.ts";
@@ -47,12 +45,8 @@ export async function lockTriggered(
   own: readonly number[],
   generationIds: readonly number[],
 ): Promise<number[]> {
-  const readers = generationIds.length === 0 ? [] : await tx.query(consumersOf, { generation_ids: generationIds });
-  const below = own.length === 0 ? [] : await tx.query(descendantsOf, { job_ids: own });
-  const all = new Set([...own, ...[...readers, ...below].map((row) => row.job_id)]);
-  const locked = [...all].sort((a, b) => a - b);
-  await tx.query(lockJobs, { job_ids: locked });
-  return locked;
+  const locked = await tx.query(lockTriggeredJobs, { job_ids: own, generation_ids: generationIds });
+  return locked.map((row) => row.job_id);
 }
 
 /**
@@ -101,7 +95,10 @@ export async function afterEnd(
   locked: readonly number[],
   ended: readonly EndedTask[],
 ): Promise<WakeupRow[]> {
-  if (ended.length > 0) await tx.query(wakeInvalidations, { job_ids: locked, ended: JSON.stringify(ended) });
+  if (ended.length > 0) {
+    const [row] = await tx.query(wakeInvalidations, { job_ids: locked, ended: JSON.stringify(ended) });
+    if (row?.news === false) return [];
+  }
   return settle(tx, locked);
 }
 

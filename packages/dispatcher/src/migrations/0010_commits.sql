@@ -146,6 +146,9 @@ create table pins (
 
 create index pins_by_generation on pins (generation_id, commit_no);
 
+-- Asked for with every attempt; a definition may list 10,000 partitions.
+alter table job_versions add column operator text generated always as (definition ->> 'operator') stored;
+
 alter table job_outputs
   drop constraint job_outputs_strategy_check,
   add constraint job_outputs_strategy_check check (strategy in ('replace', 'append')),

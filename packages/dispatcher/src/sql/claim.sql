@@ -180,11 +180,11 @@ select st.lease_no, st.generation_id, st.write_until, g.last_field_id, h.schema,
 
 -- name: describeLeases
 -- params: tokens
--- notnull: live
+-- notnull: live operator
 -- nullable: run_public_id
 -- Everything an attempt needs to know of itself. `live` is a hint here: only lockLeases decides.
 select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.public_id, t.org_id, t.job_id, t.dag_version_id, t.payload,
-       t.timeout_ms, t.output_partition, r.public_id as run_public_id, d.name as dag, jv.definition,
+       t.timeout_ms, t.output_partition, r.public_id as run_public_id, d.name as dag, jv.operator,
        (l.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live,
        coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'from', ai.from_commit, 'generation_id', g.generation_id) order by ds.name)
                    from attempt_inputs ai

@@ -246,7 +246,7 @@ export interface DescribeLeasesRow {
   readonly output_partition: string | null;
   readonly run_public_id: string | null;
   readonly dag: string;
-  readonly definition: unknown;
+  readonly operator: string;
   readonly live: boolean;
   readonly inputs: unknown;
   readonly outputs: unknown;
@@ -254,7 +254,7 @@ export interface DescribeLeasesRow {
 export const describeLeases: Statement<DescribeLeasesParams, DescribeLeasesRow> = {
   name: "describeLeases",
   params: ["tokens"],
-  text: "select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.public_id, t.org_id, t.job_id, t.dag_version_id, t.payload,\n       t.timeout_ms, t.output_partition, r.public_id as run_public_id, d.name as dag, jv.definition,\n       (l.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'from', ai.from_commit, 'generation_id', g.generation_id) order by ds.name)\n                   from attempt_inputs ai\n                   join generations g on g.generation_id = ai.generation_id\n                   join datasets ds on ds.dataset_id = g.dataset_id\n                  where ai.lease_no = l.lease_no), '[]'::json) as inputs,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation_id', g.generation_id, 'storage_id', g.storage_id,\n                                                   'strategy', g.strategy, 'partition_by', jo.partition_by) order by ds.name)\n                   from staging st\n                   join generations g on g.generation_id = st.generation_id\n                   join datasets ds on ds.dataset_id = g.dataset_id\n                   left join job_outputs jo on jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id and jo.dataset_id = ds.dataset_id\n                  where st.lease_no = l.lease_no), '[]'::json) as outputs\n  from (select * from leases where token = any ($1::bytea[]) offset 0) l\n  join sessions s on s.session_id = l.session_id\n cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t\n  join dag_versions v on v.dag_version_id = t.dag_version_id\n  join dags d on d.dag_id = v.dag_id\n  join job_versions jv on jv.dag_version_id = t.dag_version_id and jv.job_id = t.job_id\n  left join runs r on r.run_id = t.run_id\n order by l.lease_no",
+  text: "select l.token, l.lease_no, l.task_id, l.session_id, l.attempt, l.claimed_at, t.public_id, t.org_id, t.job_id, t.dag_version_id, t.payload,\n       t.timeout_ms, t.output_partition, r.public_id as run_public_id, d.name as dag, jv.operator,\n       (l.deadline > clock_timestamp() and s.closed_at is null and s.expires_at > clock_timestamp()) as live,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', g.number, 'commit', ai.commit_no, 'from', ai.from_commit, 'generation_id', g.generation_id) order by ds.name)\n                   from attempt_inputs ai\n                   join generations g on g.generation_id = ai.generation_id\n                   join datasets ds on ds.dataset_id = g.dataset_id\n                  where ai.lease_no = l.lease_no), '[]'::json) as inputs,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation_id', g.generation_id, 'storage_id', g.storage_id,\n                                                   'strategy', g.strategy, 'partition_by', jo.partition_by) order by ds.name)\n                   from staging st\n                   join generations g on g.generation_id = st.generation_id\n                   join datasets ds on ds.dataset_id = g.dataset_id\n                   left join job_outputs jo on jo.dag_version_id = t.dag_version_id and jo.job_id = t.job_id and jo.dataset_id = ds.dataset_id\n                  where st.lease_no = l.lease_no), '[]'::json) as outputs\n  from (select * from leases where token = any ($1::bytea[]) offset 0) l\n  join sessions s on s.session_id = l.session_id\n cross join lateral (select * from tasks x where x.task_id = l.task_id offset 0) t\n  join dag_versions v on v.dag_version_id = t.dag_version_id\n  join dags d on d.dag_id = v.dag_id\n  join job_versions jv on jv.dag_version_id = t.dag_version_id and jv.job_id = t.job_id\n  left join runs r on r.run_id = t.run_id\n order by l.lease_no",
 };
 
 export interface LockGenerationsParams {
@@ -2636,28 +2636,17 @@ export const forgetTaskKeys: Statement<ForgetTaskKeysParams, ForgetTaskKeysRow> 
   text: "delete from task_keys where ctid = any (array(\n  select k.ctid\n    from task_keys k\n   cross join lateral (select x.task_id from tasks x where x.public_id = k.task_public_id offset 0) t\n   cross join lateral (select x.ended_at from outcomes x where x.task_id = t.task_id offset 0) o\n   where k.created_at < clock_timestamp() - $1::bigint * interval '1 ms'\n     and o.ended_at < clock_timestamp() - $1::bigint * interval '1 ms'\n   limit $2))",
 };
 
-export interface ConsumersOfParams {
+export interface LockTriggeredJobsParams {
+  readonly job_ids: readonly number[];
   readonly generation_ids: readonly number[];
 }
-export interface ConsumersOfRow {
+export interface LockTriggeredJobsRow {
   readonly job_id: number;
 }
-export const consumersOf: Statement<ConsumersOfParams, ConsumersOfRow> = {
-  name: "consumersOf",
-  params: ["generation_ids"],
-  text: "select distinct ji.job_id\n  from (select g.dataset_id from generations g where g.generation_id = any ($1::bigint[])\n        union\n        select s.dataset_id\n          from generation_switches mine join generation_switches s on s.dag_id = mine.dag_id\n         where mine.generation_id = any ($1::bigint[])) w\n  join job_inputs ji on ji.dataset_id = w.dataset_id\n  join dags d on d.current_version_id = ji.dag_version_id",
-};
-
-export interface DescendantsOfParams {
-  readonly job_ids: readonly number[];
-}
-export interface DescendantsOfRow {
-  readonly job_id: number;
-}
-export const descendantsOf: Statement<DescendantsOfParams, DescendantsOfRow> = {
-  name: "descendantsOf",
-  params: ["job_ids"],
-  text: "select jv.job_id\n  from (select distinct dag_id from jobs where job_id = any ($1::bigint[])) o\n  join dags d on d.dag_id = o.dag_id\n  join job_versions jv on jv.dag_version_id = d.current_version_id\n where jv.ancestors && $1::bigint[]",
+export const lockTriggeredJobs: Statement<LockTriggeredJobsParams, LockTriggeredJobsRow> = {
+  name: "lockTriggeredJobs",
+  params: ["job_ids", "generation_ids"],
+  text: "with concerned as materialized (\n  select o.job_id from unnest($1::bigint[]) o (job_id)\n  union\n  select jv.job_id\n    from (select distinct x.dag_id from jobs x where x.job_id = any ($1::bigint[])) o\n    join dags d on d.dag_id = o.dag_id\n    join job_versions jv on jv.dag_version_id = d.current_version_id\n   where jv.ancestors && $1::bigint[]\n  union\n  select ji.job_id\n    from (select g.dataset_id from generations g where g.generation_id = any ($2::bigint[])\n          union\n          select s.dataset_id\n            from generation_switches mine join generation_switches s on s.dag_id = mine.dag_id\n           where mine.generation_id = any ($2::bigint[])) w\n    join job_inputs ji on ji.dataset_id = w.dataset_id\n    join dags d on d.current_version_id = ji.dag_version_id\n)\nselect job_id from jobs where job_id = any (array(select c.job_id from concerned c)) order by job_id for no key update",
 };
 
 export interface AddInvalidationsParams {
@@ -2676,11 +2665,13 @@ export interface WakeInvalidationsParams {
   readonly job_ids: readonly number[];
   readonly ended: string;
 }
-export type WakeInvalidationsRow = Readonly<Record<never, never>>;
+export interface WakeInvalidationsRow {
+  readonly news: boolean;
+}
 export const wakeInvalidations: Statement<WakeInvalidationsParams, WakeInvalidationsRow> = {
   name: "wakeInvalidations",
   params: ["job_ids", "ended"],
-  text: "with ended as materialized (\n  select e.job_id, e.output_partition, e.lease_no from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint)\n), covered as materialized (\n  select i.place\n    from ended e\n   cross join lateral (\n     select x.ctid as place, x.generation_id, x.commit_no from invalidations x\n      where x.job_id = e.job_id and x.output_partition = e.output_partition offset 0) i\n   cross join lateral (\n     select x.commit_no from attempt_inputs x where x.lease_no = e.lease_no and x.generation_id = i.generation_id offset 0) ai\n   where i.commit_no <= ai.commit_no\n), woken as materialized (\n  select i.place\n    from unnest($1::bigint[]) j (job_id)\n   cross join (select distinct output_partition from ended) e\n   cross join lateral (\n     select x.ctid as place from invalidations x where x.job_id = j.job_id and x.output_partition = e.output_partition and x.parked offset 0) i\n), dropped as (\n  delete from invalidations where ctid = any (array(select place from covered))\n)\nupdate invalidations set parked = false where ctid = any (array(select place from woken except select place from covered))",
+  text: "with ended as materialized (\n  select e.job_id, e.output_partition, e.lease_no from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint)\n), covered as materialized (\n  select i.place\n    from ended e\n   cross join lateral (\n     select x.ctid as place, x.generation_id, x.commit_no from invalidations x\n      where x.job_id = e.job_id and x.output_partition = e.output_partition offset 0) i\n   cross join lateral (\n     select x.commit_no from attempt_inputs x where x.lease_no = e.lease_no and x.generation_id = i.generation_id offset 0) ai\n   where i.commit_no <= ai.commit_no\n), woken as materialized (\n  select i.place\n    from unnest($1::bigint[]) j (job_id)\n   cross join (select distinct output_partition from ended) e\n   cross join lateral (\n     select x.ctid as place from invalidations x where x.job_id = j.job_id and x.output_partition = e.output_partition and x.parked offset 0) i\n), dropped as (\n  delete from invalidations where ctid = any (array(select place from covered))\n), looked as (\n  update invalidations set parked = false where ctid = any (array(select place from woken except select place from covered))\n)\nselect exists (select 1 from unnest($1::bigint[]) j (job_id) cross join lateral (select 1 from invalidations x where x.job_id = j.job_id limit 1) i)\n       or exists (select 1 from unnest($1::bigint[]) j (job_id) cross join lateral (select 1 from invalidation_sweeps x where x.job_id = j.job_id limit 1) s) as news",
 };
 
 export interface FitInvalidationsParams {

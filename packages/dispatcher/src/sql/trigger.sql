@@ -1,25 +1,27 @@
--- name: consumersOf
--- params: generation_ids
--- Jobs of current DAG versions that read these datasets, whichever generation: a commit may make another one current, and of
--- every dataset that is switched together with these.
-select distinct ji.job_id
-  from (select g.dataset_id from generations g where g.generation_id = any ($1::bigint[])
-        union
-        select s.dataset_id
-          from generation_switches mine join generation_switches s on s.dag_id = mine.dag_id
-         where mine.generation_id = any ($1::bigint[])) w
-  join job_inputs ji on ji.dataset_id = w.dataset_id
-  join dags d on d.current_version_id = ji.dag_version_id;
-
--- name: descendantsOf
--- params: job_ids
--- Jobs downstream of these, at any distance, in the current versions of their DAGs: one of them may be waiting for the
--- task that is about to end.
-select jv.job_id
-  from (select distinct dag_id from jobs where job_id = any ($1::bigint[])) o
-  join dags d on d.dag_id = o.dag_id
-  join job_versions jv on jv.dag_version_id = d.current_version_id
- where jv.ancestors && $1::bigint[];
+-- name: lockTriggeredJobs
+-- params: job_ids, generation_ids
+-- Locks, in id order, the jobs named; those downstream of them, at any distance, in the current versions of their DAGs, one of which
+-- may be waiting for the task that is about to end; and the jobs of current versions that read these datasets, whichever
+-- generation: a commit may make another one current, and of every dataset that is switched together with these.
+with concerned as materialized (
+  select o.job_id from unnest($1::bigint[]) o (job_id)
+  union
+  select jv.job_id
+    from (select distinct x.dag_id from jobs x where x.job_id = any ($1::bigint[])) o
+    join dags d on d.dag_id = o.dag_id
+    join job_versions jv on jv.dag_version_id = d.current_version_id
+   where jv.ancestors && $1::bigint[]
+  union
+  select ji.job_id
+    from (select g.dataset_id from generations g where g.generation_id = any ($2::bigint[])
+          union
+          select s.dataset_id
+            from generation_switches mine join generation_switches s on s.dag_id = mine.dag_id
+           where mine.generation_id = any ($2::bigint[])) w
+    join job_inputs ji on ji.dataset_id = w.dataset_id
+    join dags d on d.current_version_id = ji.dag_version_id
+)
+select job_id from jobs where job_id = any (array(select c.job_id from concerned c)) order by job_id for no key update;
 
 -- name: addInvalidations
 -- params: commits, job_ids, run_id?
@@ -59,9 +61,10 @@ on conflict (job_id, output_partition, generation_id) do update
 
 -- name: wakeInvalidations
 -- params: job_ids, ended
+-- notnull: news
 -- Tasks are over: `ended` has their job_id, output_partition and, if an attempt ended them, its lease_no. What that attempt has read,
 -- or newer, is done with; only what came later asks for another task. What waited for a task of that partition, of the jobs that
--- the caller holds, is looked at again.
+-- the caller holds, is looked at again. `news`: whether any of these jobs may have something to read at all.
 with ended as materialized (
   select e.job_id, e.output_partition, e.lease_no from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint)
 ), covered as materialized (
@@ -81,8 +84,11 @@ with ended as materialized (
      select x.ctid as place from invalidations x where x.job_id = j.job_id and x.output_partition = e.output_partition and x.parked offset 0) i
 ), dropped as (
   delete from invalidations where ctid = any (array(select place from covered))
+), looked as (
+  update invalidations set parked = false where ctid = any (array(select place from woken except select place from covered))
 )
-update invalidations set parked = false where ctid = any (array(select place from woken except select place from covered));
+select exists (select 1 from unnest($1::bigint[]) j (job_id) cross join lateral (select 1 from invalidations x where x.job_id = j.job_id limit 1) i)
+       or exists (select 1 from unnest($1::bigint[]) j (job_id) cross join lateral (select 1 from invalidation_sweeps x where x.job_id = j.job_id limit 1) s) as news;
 
 -- name: fitInvalidations
 -- params: dag_id
