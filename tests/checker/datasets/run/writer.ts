@@ -166,6 +166,8 @@ export class Writer {
       accepted = await attempt.complete(said);
       tally.add("completions repeated, as no answer came");
     }
+    // As a worker does that is refused; others hold on to their lease until its deadline.
+    if (accepted === false && (this.#scene.calm.aborted || this.#random.chance(0.7))) await attempt.fail("TR-3007");
     if (way === "twice") {
       for (let again = this.#random.integer(1, 2); again > 0; again -= 1) await attempt.complete(said);
       tally.add("completions made twice");
