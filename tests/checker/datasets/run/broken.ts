@@ -20,8 +20,8 @@ interface Broken {
 export const brokenConditions: readonly Broken[] = [
   {
     file: "packages/dispatcher/src/sql/statements.gen.ts",
-    condition: "($3 = 'replace' or append_key = $6)",
-    without: "($3 = 'replace')",
+    condition: "(t.kind = 'replace' or z.append_key = t.append_key)",
+    without: "(t.kind = 'replace')",
     rule: "contents",
     what: "a slice that is written again is doubled",
   },
