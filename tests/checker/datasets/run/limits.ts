@@ -19,7 +19,7 @@ export const reachAgainMs = 250;
 export const storeTriesMax = 30;
 export const storeAgainMs = 200;
 /** A claim stays open this long where there is nothing to do, milliseconds. */
-export const claimWaitMs = 600;
+export const claimWaitMs = 2_000;
 
 /** Tasks are made this often, and what waits for its time is hurried this often, milliseconds. */
 export const produceEveryMs = 250;
