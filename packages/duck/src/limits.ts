@@ -143,3 +143,5 @@ export const progressEveryMs = 250;
 export const idleMsDefault = 300_000;
 /** Children at work at once; further runs wait. */
 export const concurrencyMaxDefault = 4;
+/** A child is kept ready again this long after a run at the latest, milliseconds; sooner after a shorter one. */
+export const prewarmWaitMsMax = 1_000;

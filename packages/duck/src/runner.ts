@@ -15,6 +15,7 @@ import {
   duckLimits,
   frameSlackBytes,
   idleMsDefault,
+  prewarmWaitMsMax,
 } from "./limits.ts";
 import type { Reply, Request } from "./messages.ts";
 import { OutputWatch } from "./output.ts";
@@ -49,6 +50,8 @@ export class DuckRunner implements Service {
   readonly #places: Places;
   readonly #alive = new Set<DuckProcess>();
   readonly #idle = new Map<DuckProcess, NodeJS.Timeout>();
+  /** When the next child is to start. */
+  #later: NodeJS.Timeout | undefined;
   #life: AbortController | undefined;
 
   constructor(options: DuckRunnerOptions) {
@@ -72,6 +75,8 @@ export class DuckRunner implements Service {
     const reason = stopped("the service is stopping");
     this.#life?.abort(reason);
     this.#life = undefined;
+    clearTimeout(this.#later);
+    this.#later = undefined;
     for (const timer of this.#idle.values()) clearTimeout(timer);
     this.#idle.clear();
     for (const child of this.#alive) child.kill(reason);
@@ -128,6 +133,7 @@ export class DuckRunner implements Service {
     const ending = this.#ending(limits, signal);
     try {
       const giveBack = await this.#places.take(ending.signal);
+      const startedMs = performance.now();
       try {
         const child = this.#take(limits);
         const kill = () => child.kill(ending.signal.reason);
@@ -148,7 +154,7 @@ export class DuckRunner implements Service {
         return { gathered, peakRssBytes: Math.max(child.peakRssBytes, gathered.done?.peakRssBytes ?? 0) };
       } finally {
         giveBack();
-        this.#prewarm();
+        this.#prewarmAfter(performance.now() - startedMs);
       }
     } finally {
       ending.clear();
@@ -192,6 +198,21 @@ export class DuckRunner implements Service {
       this.#idle.delete(child);
     });
     return child;
+  }
+
+  /**
+   * Starting a child takes a core for a while, just when the caller has files to hash and to store. After a long run that would be
+   * felt and the next run hardly feels a wait, so the longer the run was, the later the next child starts.
+   */
+  #prewarmAfter(runMs: number): void {
+    if (this.#later !== undefined || (this.#options.poolSize ?? 0) === 0) return;
+    this.#later = setTimeout(
+      () => {
+        this.#later = undefined;
+        this.#prewarm();
+      },
+      Math.min(runMs, prewarmWaitMsMax),
+    );
   }
 
   #prewarm(): void {
