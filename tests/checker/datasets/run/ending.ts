@@ -1,13 +1,10 @@
-/** The end of a run: what is known of commits is read, old ones are given up, the time passes for garbage, and what is left is looked at. */
+/** The end of a run: what is known of commits is read, old ones are given up, and the time passes for garbage. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Database } from "@trace/kit";
 import { until } from "../../../system/harness/until.ts";
 import type { ChaosStack } from "../../run/stack.ts";
 import type { Row } from "../check/facts.ts";
-import { visible } from "../check/model.ts";
-import type { World } from "../check/world.ts";
 import { drainMsMax, garbageMsMax, garbageQuietMsMax, hurryEveryMs, keptAtEnd, lookEveryMs } from "./limits.ts";
-import { sha256Of } from "./objects.ts";
 import { hurryTasks, purge } from "./people.ts";
 import { resolve, type Scene } from "./scene.ts";
 
@@ -45,11 +42,15 @@ export async function drain(scene: Scene, db: Database): Promise<number> {
   }
 }
 
-/** Nothing is held any more but by pins: all but the newest commits and pinned ones can be given up. */
+/** Nothing is held any more but by pins: all but the newest commits and pinned ones are given up. */
 export async function purgeOld(scene: Scene): Promise<void> {
   for (const dataset of scene.datasets) {
-    const [head] = (await resolve(scene, [{ dataset }])) ?? [];
-    if (head !== undefined && head.commit > keptAtEnd) await purge(scene, dataset, head.commit - keptAtEnd);
+    const purged = async () => {
+      const [head] = (await resolve(scene, [{ dataset }])) ?? [];
+      if (head?.commit === 0) return true;
+      return head !== undefined && purge(scene, dataset, Math.max(1, head.commit - keptAtEnd));
+    };
+    await until(`'${dataset}' is purged`, purged, drainMsMax);
   }
 }
 
@@ -123,39 +124,4 @@ export async function collect(stack: ChaosStack): Promise<{ places: number; file
 
 export function postgresAnswers(db: Database): Promise<boolean> {
   return until("Postgres answers", async () => (await db.raw("select 1")).length === 1, drainMsMax);
-}
-
-/** What is in the store against what commits that can be read need: all of it and nothing else. */
-export async function checkObjects(scene: Scene, world: World): Promise<void> {
-  const { facts, objects, tally, verdict } = scene;
-  const needed = new Map<string, { sha256: string; where: string }>();
-  for (const { name, steps } of world.told.values()) {
-    for (const { row, state } of steps) {
-      if (row.purged) continue;
-      tally.add("commits that can be read at the end");
-      for (const { key, sha256 } of visible(state, undefined, undefined))
-        needed.set(key, { sha256, where: `'${name}' at commit ${row.commit}` });
-    }
-  }
-  const places = new Set([...needed.keys()].map(placeOf));
-  const there = new Set(await objects.list());
-  tally.add("objects at the end", there.size);
-  tally.add("objects that commits need", needed.size);
-  for (const key of there) {
-    if (needed.has(key) || places.has(placeOf(key))) continue;
-    const by = facts.stored.get(key);
-    const why = "no commit that can be read has anything of its place";
-    verdict.add("garbage", key, `lease ${by?.lease} stored it for '${by?.dataset}'`, why);
-  }
-  for (const [key, { sha256, where }] of needed) {
-    const bytes = there.has(key) ? await objects.get(key) : undefined;
-    if (bytes === undefined) verdict.add("needed", where, `${key} is not in the store`, "the commit can be read");
-    else if (sha256Of(bytes) !== sha256)
-      verdict.add("needed", where, `${key} is in the store`, "its checksum is another");
-  }
-}
-
-/** The folder of an attempt: its manifest lies beside its files. */
-function placeOf(key: string): string {
-  return key.slice(0, key.lastIndexOf("/") + 1);
 }

@@ -130,16 +130,18 @@ export async function createPin(
     body: { dataset, commit, holder: "reader", ...expires },
   });
   const { sentMs, answeredMs } = answer;
+  const expiresMs = lives === undefined ? undefined : atMs + lives;
+  const made = { sentMs, answeredMs, dataset, commit, expiresMs, droppedMs: undefined };
+  // It may stand, and nobody can take it away.
+  if (answeredMs === undefined) facts.pins.push({ ...made, pin: "" });
   if (answeredMs === undefined || codeOf(answer) !== undefined) {
     tally.add("pins refused");
     return undefined;
   }
   tally.add("pins");
-  const { pin_id: pin } = answer.body as { pin_id: string };
-  const expiresMs = lives === undefined ? undefined : atMs + lives;
-  const made: HeldPin = { sentMs, answeredMs, dataset, commit, expiresMs, droppedMs: undefined, pin };
-  facts.pins.push(made);
-  return made;
+  const pin: HeldPin = { ...made, pin: (answer.body as { pin_id: string }).pin_id };
+  facts.pins.push(pin);
+  return pin;
 }
 
 export async function dropPin({ wire }: Scene, pin: HeldPin): Promise<void> {

@@ -6,9 +6,11 @@ import { ChaosStack } from "../../run/stack.ts";
 import { Tally } from "../../run/tally.ts";
 import { check } from "../check/check.ts";
 import type { History } from "../check/facts.ts";
+import { checkObjects } from "../check/objects.ts";
+import { checkPurged } from "../check/purged.ts";
 import { Verdict } from "../check/verdict.ts";
 import type { World } from "../check/world.ts";
-import { checkObjects, collect, drain, postgresAnswers, purgeOld, readAll, readHistory } from "./ending.ts";
+import { collect, drain, postgresAnswers, purgeOld, readAll, readHistory } from "./ending.ts";
 import { hurt } from "./faults.ts";
 import * as limits from "./limits.ts";
 import { Objects } from "./objects.ts";
@@ -240,7 +242,8 @@ class Run {
       bucket: buckets.datasets,
       key: this.#folder.dispatcherKey,
     });
-    await checkObjects({ ...this.#scene, objects }, world);
+    checkPurged(world, this.#scene.verdict);
+    await checkObjects(world, objects, this.#scene.facts.stored, this.#scene.verdict);
     objects.stop();
     return left;
   }
