@@ -43,14 +43,22 @@ function items<T extends z.ZodType>(item: T) {
 
 const nothing = z.object({});
 
-export const stagingCredentialsSchema = z
+export const stagingKeysSchema = z
   .object({
+    /** Of the attempt's staging prefixes, those that these keys open. */
+    prefixes: z.array(z.string()).min(1),
     access_key_id: z.string(),
     /** A secret, as is the token: never logged. */
     secret_access_key: z.string(),
     session_token: z.string(),
     expires_at: timeSchema,
   })
+  .meta({ id: "StagingKeys" });
+export type StagingKeys = z.infer<typeof stagingKeysSchema>;
+
+/** Each of the attempt's staging prefixes is opened by one of these. */
+export const stagingCredentialsSchema = z
+  .object({ keys: z.array(stagingKeysSchema).min(1) })
   .meta({ id: "StagingCredentials" });
 export type StagingCredentials = z.infer<typeof stagingCredentialsSchema>;
 
@@ -392,7 +400,7 @@ export const taskRoutes = defineRoutes({
     auth: "task",
     summary: "Give the attempt keys of its own to the object store",
     description:
-      "They open the attempt's staging prefixes for writing and nothing else, and end 15 minutes after the attempt's deadline at the latest. Asked again, the same are given as long as they are good for a while. Where no token service is configured the call is refused with TR-4029, and the attempt uses its worker's key.",
+      "They open the attempt's staging prefixes for writing and nothing else, and end 15 minutes after the attempt's deadline at the latest. An attempt with many outputs gets several sets of keys, each for some of its prefixes: one policy names about twenty. Asked again, the same are given as long as they are good for a while. Where no token service is configured the call is refused with TR-4029, and the attempt uses its worker's key.",
     body: nothing,
     answer: stagingCredentialsSchema,
     errors: ["TR-3001", "TR-4006", "TR-4008", "TR-4029"],

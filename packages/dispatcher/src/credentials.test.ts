@@ -1,6 +1,6 @@
 /** Keys of attempts: whom they are given to, what they open, how long they live, and who is turned away. */
-import { type ClaimedTask, TraceError } from "@trace/contracts";
-import type { AssumeRoleRequest, SessionCredentials } from "@trace/kit";
+import { type ClaimedTask, type StagingCredentials, TraceError } from "@trace/contracts";
+import { type AssumeRoleRequest, type SessionCredentials, sessionPolicyCharsMax } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Credentials } from "./credentials.ts";
 import { taskAuthentication } from "./http/task.ts";
@@ -26,10 +26,9 @@ class Sts {
   nowMs = 1_000_000;
 
   async assumeRole(request: AssumeRoleRequest): Promise<SessionCredentials> {
-    this.asked.push(request);
+    const number = this.asked.push(request);
     await this.held;
     if (this.failure !== undefined) throw this.failure;
-    const number = this.asked.length;
     const expiresAt = new Date(this.nowMs + request.seconds * 1_000);
     return { accessKeyId: `K${number}`, secretAccessKey: "s", sessionToken: "t", expiresAt };
   }
@@ -52,15 +51,34 @@ const leaseOf = (task: ClaimedTask) => ({
   outputs: task.staging,
 });
 
+const idsOf = ({ keys }: StagingCredentials) => keys.map(({ access_key_id }) => access_key_id);
+
+/** Claims a task of a job with so many outputs. */
+async function takeWide(outputs: number): Promise<ClaimedTask> {
+  const names = Array.from({ length: outputs }, (_, index) =>
+    index === 0 ? "wide_0" : `{ dataset: wide_${index}, sql: select 1 }`,
+  );
+  await reg.world.deploy(
+    `dag: wide\njobs:\n  all: { operator: ingest, source: { file: a.csv }, outputs: [${names.join(", ")}] }\n`,
+  );
+  await reg.world.create("wide", "all");
+  return reg.world.claimOne();
+}
+
 describe("an attempt's keys", () => {
   test("open its staging prefixes and nothing else, for what is done to a staged file", async () => {
     const task = await reg.take("plain");
     const { sts, credentials } = opened();
     expect(await credentials.of(leaseOf(task))).toEqual({
-      access_key_id: "K1",
-      secret_access_key: "s",
-      session_token: "t",
-      expires_at: expect.stringMatching(/Z$/),
+      keys: [
+        {
+          prefixes: [task.staging[0]?.prefix],
+          access_key_id: "K1",
+          secret_access_key: "s",
+          session_token: "t",
+          expires_at: expect.stringMatching(/Z$/),
+        },
+      ],
     });
     const [request] = sts.asked;
     expect(request).toMatchObject({ roleArn, sessionName: `trace-lease-${task.lease_no}` });
@@ -101,10 +119,10 @@ describe("an attempt's keys", () => {
     sts.held = hold.promise;
     const both = [credentials.of(leaseOf(task)), credentials.of(leaseOf(task))];
     hold.resolve();
-    expect(new Set((await Promise.all(both)).map((keys) => keys.access_key_id))).toEqual(new Set(["K1"]));
-    expect((await credentials.of(leaseOf(task))).access_key_id).toBe("K1");
+    expect(new Set((await Promise.all(both)).flatMap(idsOf))).toEqual(new Set(["K1"]));
+    expect(idsOf(await credentials.of(leaseOf(task)))).toEqual(["K1"]);
     sts.nowMs += (sts.asked[0]?.seconds ?? 0) * 1_000 - attemptKeysLeftMs;
-    expect((await credentials.of(leaseOf(task))).access_key_id).toBe("K2");
+    expect(idsOf(await credentials.of(leaseOf(task)))).toEqual(["K2"]);
     expect(sts.asked).toHaveLength(2);
   });
 
@@ -114,7 +132,40 @@ describe("an attempt's keys", () => {
     sts.failure = new TraceError("TR-4006", { detail: "away" });
     await expect(credentials.of(leaseOf(task))).rejects.toMatchObject({ code: "TR-4006" });
     sts.failure = undefined;
-    expect(await credentials.of(leaseOf(task))).toMatchObject({ access_key_id: "K2" });
+    expect(idsOf(await credentials.of(leaseOf(task)))).toEqual(["K2"]);
+  });
+
+  test.each([1, 20, 60, 100])(
+    "with %i outputs open each prefix once, by policies that STS takes and none wider",
+    async (outputs) => {
+      const task = await takeWide(outputs);
+      const { sts, credentials } = opened();
+      const { keys } = await credentials.of(leaseOf(task));
+      const prefixes = task.staging.map(({ prefix }) => prefix).sort();
+      expect(prefixes).toHaveLength(outputs);
+      expect(keys.flatMap((set) => set.prefixes).sort()).toEqual(prefixes);
+      expect(sts.asked).toHaveLength(Math.ceil(outputs / 20));
+      for (const [index, { policy }] of sts.asked.entries()) {
+        expect(JSON.stringify(policy).length).toBeLessThanOrEqual(sessionPolicyCharsMax);
+        const resources = policy.Statement.flatMap(({ Resource }) => Resource);
+        const own = keys.find(({ access_key_id }) => access_key_id === `K${index + 1}`)?.prefixes ?? [];
+        expect(resources).toEqual(own.map((prefix) => `arn:aws:s3:::${datasetsBucket}/${prefix}*`));
+      }
+      expect(idsOf(await credentials.of(leaseOf(task)))).toEqual(idsOf({ keys }));
+    },
+  );
+
+  test("of which one set could not be made are not given out, and all are made anew", async () => {
+    const task = await takeWide(60);
+    const { sts, credentials } = opened();
+    const asked = sts.assumeRole.bind(sts);
+    sts.assumeRole = async (request) => {
+      const keys = await asked(request);
+      if (keys.accessKeyId === "K2") throw new TraceError("TR-4006", { detail: "away" });
+      return keys;
+    };
+    await expect(credentials.of(leaseOf(task))).rejects.toMatchObject({ code: "TR-4006" });
+    expect(idsOf(await credentials.of(leaseOf(task)))).toEqual(["K4", "K5", "K6"]);
   });
 
   test("of two attempts are never the same, and open nothing of the other's", async () => {

@@ -1,13 +1,17 @@
 /**
  * Keys of an attempt's own: they write under its staging prefixes and open nothing else, and end when nobody may write there any
  * more. Until when that is was recorded before the keys are made, so garbage collection can go by the record.
+ *
+ * A policy names about twenty prefixes, and one with a wildcard in their stead would open what is not the attempt's: whoever
+ * writes more outputs gets several sets of keys, each for some of them.
  */
-import { type StagingCredentials, TraceError } from "@trace/contracts";
+import { type StagingCredentials, type StagingKeys, TraceError } from "@trace/contracts";
 import type { Queryable } from "@trace/kit";
 import {
   type Clock,
   folderPolicy,
   type SessionCredentials,
+  type SessionPolicy,
   sessionPolicyCharsMax,
   type TokenService,
 } from "@trace/kit";
@@ -27,6 +31,12 @@ export interface CredentialsOptions {
 /** What an attempt does to a staged file, by the names of S3's own table of actions. */
 const actions = ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"] as const;
 
+/** One session's keys, and the prefixes that they open. */
+interface KeySet {
+  readonly prefixes: readonly string[];
+  readonly keys: SessionCredentials;
+}
+
 export interface AttemptLease {
   readonly token: Buffer;
   readonly lease_no: number;
@@ -37,7 +47,7 @@ export interface AttemptLease {
 export class Credentials {
   readonly #options: CredentialsOptions;
   /** By the whole token: a lease number alone opens nothing. Oldest first. */
-  readonly #kept = new Map<string, Promise<SessionCredentials>>();
+  readonly #kept = new Map<string, Promise<readonly KeySet[]>>();
 
   constructor(options: CredentialsOptions) {
     this.#options = options;
@@ -50,13 +60,14 @@ export class Credentials {
     if (!Array.isArray(lease.outputs) || lease.outputs.length === 0) throw writesNothing();
     const key = lease.token.toString("hex");
     const kept = this.#kept.get(key);
-    const keys = kept === undefined ? undefined : await this.#stillGood(key, kept);
-    return answerOf(keys ?? (await this.#make(key, lease, tokens, roleArn)));
+    const sets = kept === undefined ? undefined : await this.#stillGood(key, kept);
+    return { keys: (sets ?? (await this.#make(key, lease, tokens, roleArn))).map(answerOf) };
   }
 
-  async #stillGood(key: string, kept: Promise<SessionCredentials>): Promise<SessionCredentials | undefined> {
-    const keys = await kept;
-    if (keys.expiresAt.getTime() - this.#options.clock.nowMs() > attemptKeysLeftMs) return keys;
+  async #stillGood(key: string, kept: Promise<readonly KeySet[]>): Promise<readonly KeySet[] | undefined> {
+    const sets = await kept;
+    const endsMs = Math.min(...sets.map(({ keys }) => keys.expiresAt.getTime()));
+    if (endsMs - this.#options.clock.nowMs() > attemptKeysLeftMs) return sets;
     if (this.#kept.get(key) === kept) this.#kept.delete(key);
     return undefined;
   }
@@ -67,7 +78,7 @@ export class Credentials {
     lease: AttemptLease,
     tokens: Pick<TokenService, "assumeRole">,
     roleArn: string,
-  ): Promise<SessionCredentials> {
+  ): Promise<readonly KeySet[]> {
     const begun = this.#kept.get(key);
     if (begun !== undefined) return begun;
     const made = this.#assume(lease, tokens, roleArn);
@@ -87,29 +98,57 @@ export class Credentials {
     lease: AttemptLease,
     tokens: Pick<TokenService, "assumeRole">,
     roleArn: string,
-  ): Promise<SessionCredentials> {
+  ): Promise<readonly KeySet[]> {
     const { db, datasetsBucket: bucket } = this.#options;
     const places = await db.query(extendStaging, { token: lease.token, seconds: attemptKeysSecondsMax });
     const [first] = places;
     if (first === undefined) throw stale();
-    const policy = folderPolicy(
-      actions,
-      places.map(({ prefix }) => ({ bucket, prefix })),
-    );
-    if (JSON.stringify(policy).length > sessionPolicyCharsMax) throw tooManyPlaces(places.length);
     const left = Math.floor(Math.min(...places.map(({ seconds }) => seconds), attemptKeysSecondsMax));
-    return tokens.assumeRole({
-      roleArn,
-      sessionName: `trace-lease-${lease.lease_no}`,
-      policy,
-      // Of a live lease there are 15 minutes and what is left of it; a fraction of a second may be lost on the way.
-      seconds: Math.max(left, attemptKeysSecondsMin),
-    });
+    const named = policiesOf(
+      bucket,
+      places.map(({ prefix }) => prefix),
+    );
+    return Promise.all(
+      named.map(async ({ prefixes, policy }) => {
+        const keys = await tokens.assumeRole({
+          roleArn,
+          sessionName: `trace-lease-${lease.lease_no}`,
+          policy,
+          // Of a live lease there are 15 minutes and what is left of it; a fraction of a second may be lost on the way.
+          seconds: Math.max(left, attemptKeysSecondsMin),
+        });
+        return { prefixes, keys };
+      }),
+    );
   }
 }
 
-function answerOf(keys: SessionCredentials): StagingCredentials {
+interface PolicyOf {
+  readonly prefixes: readonly string[];
+  readonly policy: SessionPolicy;
+}
+
+/** As few policies as name all prefixes, in their order, none longer than STS takes. One of a single prefix always fits. */
+function policiesOf(bucket: string, prefixes: readonly string[]): readonly PolicyOf[] {
+  const policyOf = (some: readonly string[]): PolicyOf => {
+    const folders = some.map((prefix) => ({ bucket, prefix }));
+    return { prefixes: some, policy: folderPolicy(actions, folders) };
+  };
+  const full: PolicyOf[] = [];
+  let last: PolicyOf | undefined;
+  for (const prefix of prefixes) {
+    const more = policyOf([...(last?.prefixes ?? []), prefix]);
+    if (last !== undefined && JSON.stringify(more.policy).length > sessionPolicyCharsMax) {
+      full.push(last);
+      last = policyOf([prefix]);
+    } else last = more;
+  }
+  return last === undefined ? full : [...full, last];
+}
+
+function answerOf({ keys, prefixes }: KeySet): StagingKeys {
   return {
+    prefixes: [...prefixes],
     access_key_id: keys.accessKeyId,
     secret_access_key: keys.secretAccessKey,
     session_token: keys.sessionToken,
@@ -130,14 +169,6 @@ function notConfigured(): TraceError {
 function writesNothing(): TraceError {
   return new TraceError("TR-4029", {
     detail: "the attempt writes no dataset, so there is nothing that keys of its own could open",
-    fix: workersKey,
-  });
-}
-
-function tooManyPlaces(count: number): TraceError {
-  return new TraceError("TR-4029", {
-    detail: `the attempt writes ${count} outputs, more than the policy of one key can name`,
-    why: `STS takes policies of at most ${sessionPolicyCharsMax} characters`,
     fix: workersKey,
   });
 }

@@ -14,7 +14,7 @@ export * from "./http/ops.ts";
 export * from "./http/server.ts";
 export type { StreamBounds, StreamContext } from "./http/stream.ts";
 export * from "./id.ts";
-export { deleteKeysMax } from "./limits.ts";
+export { deleteKeysMax, sessionPolicyCharsMax } from "./limits.ts";
 export * from "./log.ts";
 export { prettyLine } from "./logpretty.ts";
 export * from "./loop.ts";

@@ -1,5 +1,5 @@
 /** Keys of an attempt: asked for with its lease token when something is to be stored, and gone with it. */
-import { type StagingCredentials, TraceError } from "@trace/contracts";
+import { type StagingCredentials, type StagingKeys, TraceError } from "@trace/contracts";
 import type { AwsCredentials } from "@trace/kit";
 import { afterEach, describe, expect, it } from "vitest";
 import { Bench, noopJob } from "./testing/bench.ts";
@@ -9,7 +9,8 @@ import { recordingLog } from "./testing/recording-log.ts";
 let bench: Bench;
 afterEach(() => bench.stop());
 
-const keys: StagingCredentials = {
+const keys: StagingKeys = {
+  prefixes: ["d/one/", "d/two/"],
   access_key_id: "ATTEMPTKEY",
   secret_access_key: "secret-of-the-attempt",
   session_token: "token-of-the-attempt",
@@ -32,6 +33,10 @@ class Opened extends MemoryStore {
   }
 }
 
+/** What is written is a file of the attempt's own. */
+const key = "d/one/0.parquet";
+const answers: StagingCredentials[] = [{ keys: [keys] }];
+
 async function start(credentials: StagingCredentials[]) {
   const opened: Opened[] = [];
   const { entries, log } = recordingLog();
@@ -48,22 +53,22 @@ async function start(credentials: StagingCredentials[]) {
 
 describe("what an attempt writes with", () => {
   it("is a store opened with its own keys, asked for with its own token when it is first needed", async () => {
-    const { dispatcher, opened, running } = await start([keys]);
+    const { dispatcher, opened, running } = await start(answers);
     expect(dispatcher.credentialsAsked).toEqual([]);
-    const store = await running.context.writer.store();
+    const store = await running.context.writer.store(key);
     expect(store).toBe(opened[0]);
     expect(opened[0]?.credentials).toEqual({
       accessKeyId: "ATTEMPTKEY",
       secretAccessKey: "secret-of-the-attempt",
       sessionToken: "token-of-the-attempt",
     });
-    expect(await running.context.writer.store()).toBe(store);
+    expect(await running.context.writer.store(key)).toBe(store);
     expect(dispatcher.credentialsAsked).toEqual([...dispatcher.leases.keys()]);
   });
 
   it("is closed when the attempt ends", async () => {
-    const { dispatcher, opened, running } = await start([keys]);
-    await running.context.writer.store();
+    const { dispatcher, opened, running } = await start(answers);
+    await running.context.writer.store(key);
     running.end();
     await dispatcher.until("the completion", () => dispatcher.completed.size === 1);
     expect(opened.map(({ stopped }) => stopped)).toEqual([true]);
@@ -71,18 +76,18 @@ describe("what an attempt writes with", () => {
 
   it("is the worker's own store where the installation has no keys for attempts", async () => {
     const { opened, running } = await start([]);
-    expect(await running.context.writer.store()).toBe(bench.store);
+    expect(await running.context.writer.store(key)).toBe(bench.store);
     expect(opened).toEqual([]);
   });
 
   it("is waited for while the dispatcher or its token service is away", async () => {
-    const { dispatcher, opened, running } = await start([keys]);
+    const { dispatcher, opened, running } = await start(answers);
     dispatcher.before.credentials = () => {
       const asked = dispatcher.credentialsAsked.length;
       if (asked === 1) throw new TraceError("TR-1009", { detail: "Postgres is away" });
       if (asked === 2) throw new TraceError("TR-4006", { detail: "the token service is away" });
     };
-    const store = running.context.writer.store();
+    const store = running.context.writer.store(key);
     for (let steps = 0; dispatcher.credentialsAsked.length < 3; steps += 1) {
       if (steps > 1_000) throw new Error("did not come: the third call");
       await bench.timers.advance(10);
@@ -92,17 +97,17 @@ describe("what an attempt writes with", () => {
   });
 
   it("is nothing for an attempt whose lease is gone", async () => {
-    const { dispatcher, opened, running } = await start([keys]);
+    const { dispatcher, opened, running } = await start(answers);
     dispatcher.before.credentials = () => {
       throw new TraceError("TR-3001", { detail: "the lease is not live" });
     };
-    await expect(running.context.writer.store()).rejects.toMatchObject({ code: "TR-3001" });
+    await expect(running.context.writer.store(key)).rejects.toMatchObject({ code: "TR-3001" });
     expect(opened).toEqual([]);
   });
 
   it("is in no log", async () => {
-    const { dispatcher, entries, running } = await start([keys]);
-    await running.context.writer.store();
+    const { dispatcher, entries, running } = await start(answers);
+    await running.context.writer.store(key);
     running.fail(new TraceError("TR-4008", { detail: "the store refused" }));
     await dispatcher.until("the failure", () => dispatcher.completed.size === 1);
     const said = JSON.stringify(entries, (_, value) => (value instanceof Error ? String(value) : value));

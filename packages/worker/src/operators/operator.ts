@@ -28,7 +28,7 @@ export interface OperatorContext {
   /** A folder of this attempt alone: made when first asked for, the same each time, removed after the attempt. */
   workDir(): Promise<string>;
   /** The store to stage with, opened with keys of this attempt. */
-  readonly writer: Pick<StoreWriter, "store" | "renew">;
+  readonly writer: Pick<StoreWriter, "ready" | "store" | "renew">;
   /** Read by people who look at the task. */
   readonly log: TaskLog;
   progress(progress: Progress): void;

@@ -28,7 +28,7 @@ export async function queryAndStage(context: OperatorContext, query: Query): Pro
   context.progress({ message: "running SQL" });
   const params = paramsOf(context);
   // The keys to write with come while SQL runs; a failure is told where they are used.
-  context.writer.store().catch(() => undefined);
+  context.writer.ready().catch(() => undefined);
   const result = await services.duck.run({
     inputs: query.inputs,
     outputs: await Promise.all(outputs.map((output, index) => duckOutput(context, query, output, index))),

@@ -40,7 +40,7 @@ export async function putInParts(
         const upload: ObjectUpload = store.upload({ ...options, signal }, id);
         return upload.put({ number: index + 1, body, bytes: part.bytes, sha256: part.sha256 });
       };
-      sent.push(await tried(context, `${key}, part ${index + 1} of ${parts.length}`, signal, put));
+      sent.push(await tried(context, key, signal, put, `${key}, part ${index + 1} of ${parts.length}`));
       report(part.bytes);
     });
     const ended = await tried(context, key, signal, (store) => store.upload(options, id).complete(sent));
@@ -59,7 +59,7 @@ async function throwAway(
   id: string,
 ): Promise<void> {
   try {
-    const store = await context.writer.store();
+    const store = await context.writer.store(options.key);
     await store.upload(options, id).abort(AbortSignal.timeout(uploadAbortMs));
   } catch (error) {
     context.log.warn(`the parts of ${options.key} stay until the bucket's rule ends them: ${String(error)}`);

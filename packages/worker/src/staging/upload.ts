@@ -38,12 +38,13 @@ export async function tried<T>(
   key: string,
   signal: AbortSignal,
   call: (store: WriteStore) => Promise<T>,
+  what = key,
 ): Promise<T> {
   const { log, services, writer } = context;
   let renewed = false;
   for (let tries = 1; ; tries += 1) {
     signal.throwIfAborted();
-    const store = await writer.store();
+    const store = await writer.store(key);
     try {
       return await call(store);
     } catch (error) {
@@ -51,11 +52,11 @@ export async function tried<T>(
       const code = error instanceof TraceError ? error.code : undefined;
       if (code === "TR-4008" && !renewed && (await writer.renew(store))) {
         renewed = true;
-        log.warn(`the store refused this attempt's keys for ${key}; asking for others`);
+        log.warn(`the store refused this attempt's keys for ${what}; asking for others`);
         continue;
       }
       if (code !== "TR-4006" || tries >= uploadTriesMax) throw error;
-      log.warn(`upload of ${key} failed (${(error as TraceError).message}); trying again`);
+      log.warn(`upload of ${what} failed (${(error as TraceError).message}); trying again`);
       const rule = { baseMs: uploadRetryBaseMs, maxMs: uploadRetryMaxMs };
       await wait(services.timers, backoffMs(rule, tries - 1, services.random), signal);
     }

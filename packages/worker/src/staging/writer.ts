@@ -1,9 +1,10 @@
 /**
  * The store that an attempt writes with: opened with keys of the attempt alone, which open its own prefixes and nothing else
  * and end by themselves soon after its lease. Whoever gets hold of them, or goes on after losing the lease, can spoil nothing
- * that was committed. Keys are asked for when something is first to be stored, and anew before they end.
+ * that was committed. Keys are asked for when something is first to be stored, and anew before they end. There may be several
+ * sets, each for some of the attempt's prefixes: which store to use depends on the key that is to be written.
  */
-import type { StagingCredentials } from "@trace/contracts";
+import type { StagingCredentials, StagingKeys } from "@trace/contracts";
 import type { AwsCredentials, Clock, ObjectStore } from "@trace/kit";
 import { keysRenewMs } from "../limits.ts";
 
@@ -20,7 +21,8 @@ export interface StoreWriterParts {
 }
 
 interface Opened {
-  readonly store: WriteStore;
+  readonly stores: readonly { readonly prefixes: readonly string[]; readonly store: WriteStore }[];
+  /** Of the set that ends first: they are replaced together. */
   /** Milliseconds since 1970, by the dispatcher's clock; the worker's own keys do not end. */
   readonly endsAtMs: number;
 }
@@ -35,16 +37,29 @@ export class StoreWriter {
     this.#parts = parts;
   }
 
-  /** The store as it is to be used for the next call; not kept by the caller. Throws what asking for keys throws. */
-  async store(): Promise<WriteStore> {
+  /** Keys that are needed soon are asked for while there is other work. Throws what asking for them throws. */
+  async ready(): Promise<void> {
+    await this.#opening();
+  }
+
+  /** The store as it is to be used for the next call on a key; not kept by the caller. Throws what asking for keys throws. */
+  async store(key: string): Promise<WriteStore> {
+    const { stores } = await this.#opening();
+    const opened = stores.find(({ prefixes }) => prefixes.some((prefix) => key.startsWith(prefix)));
+    // Its places come with its task and its keys from the same rows.
+    if (opened === undefined) throw new Error(`no keys of this attempt open ${key}`);
+    return opened.store;
+  }
+
+  async #opening(): Promise<Opened> {
     const held = this.#current;
     if (held !== undefined) {
-      const { endsAtMs, store } = await held;
-      if (endsAtMs - this.#parts.clock.nowMs() > keysRenewMs) return store;
+      const opened = await held;
+      if (opened.endsAtMs - this.#parts.clock.nowMs() > keysRenewMs) return opened;
     }
     // Whoever comes first asks; the others wait for the same answer, and fresh keys are taken however soon they end.
     const renewed = this.#current === held ? this.#renew() : this.#current;
-    return (await (renewed ?? this.#renew())).store;
+    return renewed ?? this.#renew();
   }
 
   /** The store refused its keys: others are asked for. False where there are no others. */
@@ -53,7 +68,8 @@ export class StoreWriter {
     const held = this.#current;
     const inHand = await held?.catch(() => undefined);
     // Somebody else may have got others meanwhile.
-    if (inHand?.store === refused && this.#current === held) this.#current = undefined;
+    const isInHand = inHand?.stores.some(({ store }) => store === refused) ?? false;
+    if (isInHand && this.#current === held) this.#current = undefined;
     return true;
   }
 
@@ -74,13 +90,22 @@ export class StoreWriter {
   }
 
   async #open(): Promise<Opened> {
-    const { ask, open, own } = this.#parts;
-    const keys = await ask();
-    if (keys === undefined) return { store: own, endsAtMs: Number.POSITIVE_INFINITY };
+    const { ask, own } = this.#parts;
+    const answer = await ask();
+    if (answer === undefined) {
+      return { stores: [{ prefixes: [""], store: own }], endsAtMs: Number.POSITIVE_INFINITY };
+    }
     if (this.#closed) throw new Error("an operator stored something after it had ended");
+    return {
+      stores: answer.keys.map((keys) => ({ prefixes: keys.prefixes, store: this.#storeWith(keys) })),
+      endsAtMs: Math.min(...answer.keys.map(({ expires_at }) => Date.parse(expires_at))),
+    };
+  }
+
+  #storeWith(keys: StagingKeys): WriteStore {
     const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = keys;
-    const store = open({ accessKeyId, secretAccessKey, sessionToken });
+    const store = this.#parts.open({ accessKeyId, secretAccessKey, sessionToken });
     this.#opened.push(store);
-    return { store, endsAtMs: Date.parse(keys.expires_at) };
+    return store;
   }
 }

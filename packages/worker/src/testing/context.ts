@@ -54,7 +54,7 @@ export async function testContext(job: ClaimedTask["job"], options: ContextOptio
     },
     inputs: async () => options.inputs ?? [],
     workDir: () => Promise.resolve(folder),
-    writer: { store: () => Promise.resolve(own), renew: async () => false },
+    writer: { ready: () => Promise.resolve(), store: () => Promise.resolve(own), renew: async () => false },
     log: { debug: say, info: say, warn: say, error: say },
     progress: (item) => void progress.push(item),
     signal: abort.signal,
