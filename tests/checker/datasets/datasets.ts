@@ -1,5 +1,6 @@
 /** The dataset checker as a part of the command: the run with broken conditions, the run itself, and what they are told as. */
 import type { Finding } from "../run/report.ts";
+import type { Tally } from "../run/tally.ts";
 import { type Rule, rules } from "./check/verdict.ts";
 import { seesBroken } from "./run/broken.ts";
 import { faultKinds } from "./run/faults.ts";
@@ -8,11 +9,11 @@ import { type DatasetsOptions, type DatasetsResult, runDatasets } from "./run/ru
 /** Violations shown with their words. */
 const shownMax = 20;
 
-export async function datasets(options: Omit<DatasetsOptions, "broken">): Promise<Finding[]> {
+export async function datasets(options: Omit<DatasetsOptions, "broken" | "had">): Promise<Finding[]> {
   const { minutes, seed, say, writers } = options;
   const findings = await seesBroken(options);
   say(`dataset run: ${minutes} min, ${writers} writers, ${options.datasets} datasets, seed ${seed}`);
-  const result = await runDatasets(options);
+  const result = await runDatasets({ ...options, had: (tally) => missingOf(tally).length === 0 });
   print(result, say);
   return [...findings, ...judge(result)];
 }
@@ -58,9 +59,13 @@ const wanted = [
   "files read",
 ];
 
+function missingOf(tally: Tally): string[] {
+  return wanted.filter((name) => tally.get(name) === 0);
+}
+
 function judge({ verdict, tally, tasksLeft, garbageLeft }: DatasetsResult): Finding[] {
   const fact = (name: string) => (verdict.facts.get(name) ?? 0).toLocaleString("en");
-  const missing = wanted.filter((name) => tally.get(name) === 0);
+  const missing = missingOf(tally);
   const commits = `${fact("commits by completions")} commits and ${fact("commits by reverts")} reverts`;
   return [
     {

@@ -2,6 +2,8 @@
 
 /** The short form, which is a part of every run of the checker, minutes; the full one is asked for. */
 export const minutesDefault = 1;
+/** A run in which something did not happen yet goes on for up to this many times as long. */
+export const longerMax = 2;
 export const writersDefault = 64;
 /** Each set of datasets has one of every way to write one. */
 export const datasetsDefault = 8;
@@ -51,6 +53,6 @@ export const lookEveryMs = 300;
 export const tellEveryMs = 15_000;
 
 /** The run with broken conditions: it ends when each is seen, or after this, milliseconds. */
-export const brokenMsMax = 60_000;
+export const brokenMsMax = 120_000;
 export const brokenMsMin = 12_000;
 export const brokenWriters = 24;

@@ -28,6 +28,8 @@ export interface DatasetsOptions {
   readonly seed: string;
   readonly keep: boolean;
   say(line: string): void;
+  /** Whether all happened that was to; a run goes on for a while where it did not. */
+  had?(tally: Tally): boolean;
   /** A program of the dispatchers in which something is broken; the run ends when `seen` says so, and no faults are had. */
   readonly broken?: { readonly dispatcherFile: string; seen(verdict: Verdict): boolean };
 }
@@ -188,8 +190,10 @@ class Run {
     ];
     const done = this.#failing(Promise.all(working));
     const untilMs = broken === undefined ? minutes * 60_000 : limits.brokenMsMax;
+    const short = () => broken === undefined && this.#options.had?.(scene.tally) === false;
+    const over = () => this.#seconds * 1_000 > untilMs * (short() ? limits.longerMax : 1);
     let toldMs = 0;
-    while (!this.#enough.signal.aborted && this.#seconds * 1_000 < untilMs) {
+    while (!this.#enough.signal.aborted && !over()) {
       await pause(limits.lookEveryMs);
       if (this.#seconds * 1_000 - toldMs < limits.tellEveryMs) continue;
       toldMs = this.#seconds * 1_000;
