@@ -214,6 +214,51 @@ describe("CSV", () => {
     expect(error.fix).toBeTruthy();
   });
 
+  it.each<[string, string, number, DuckInput["csv"]?]>([
+    ["a value", 'a,b\n1,"x\ny\nz"\nx,3\n', 5],
+    ["a row of another length", 'a,b\r\n1,"x\r\ny"\r\n1,2,3\r\n', 4],
+    ["a quote that never ends", 'a,b\n1,"x\ny"\n2,"z\n', 4],
+    ["a header of two lines", '\ufeff"a","b\nc"\n1,"x ""y""\n"\nx,3\n', 5],
+    ["an inch sign in a field", 'a,b\n1,5" pipe\n2,6"" pipe\n3,"x\ny"\nx,3\n', 6],
+    ["tabs", 'a\tb\n1\t"x\ny"\nx\t3\n', 4],
+    [
+      "skipped lines and comments",
+      '5"\nmade, by hand\na,b\n# "\n1,"x\ny"\nx,3\n',
+      7,
+      { skip: 2, comment: "#", header: true },
+    ],
+    ["an escape of its own", 'a,b\n1,"x\\"\ny"\nx,3\n', 4, { escape: "\\" }],
+  ])("is refused with the line that an editor shows, quoted line ends before it: %s", async (_, text, line, csv) => {
+    const file = put("lines.csv", text);
+    const error = await refusal(rows(file, "csv", { columns: { a: "BIGINT" }, ...(csv === undefined ? {} : { csv }) }));
+    expect(error).toMatchObject({ code: "TR-5206", where: `lines.csv, line ${line}` });
+  });
+
+  it.each(["TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE", "TIMETZ", "TIMESTAMP", "DATE", "UUID", "DECIMAL(5, 1)"])(
+    "is refused, and never read as NULL, where a value is no %s",
+    async (type) => {
+      const error = await refusal(rows(put("misfit.csv", "v,a\nx,1\n"), "csv", { columns: { v: type } }));
+      expect(error.code).toBe("TR-5206");
+      expect(error.where).toContain("misfit.csv");
+      expect(error.message).toContain('column "v"');
+      expect(error.fix).toContain("VARCHAR");
+    },
+  );
+
+  it("is padded where ragged rows may be, and refused by their line where they are too long", async () => {
+    const file = put("ragged.csv", 'a,b,c\n1\n2,x\n3,"y\nz",5\n');
+    expect(table(await rows(file, "csv", { csv: { ragged: "pad" } }))).toEqual([
+      ["a BIGINT", "b VARCHAR", "c BIGINT"],
+      [1, null, null],
+      [2, "x", null],
+      [3, "y\nz", 5],
+    ]);
+    expect((await refusal(rows(file, "csv"))).code).toBe("TR-5206");
+    const long = put("long.csv", "a,b\n1\n1,2,3\n");
+    const error = await refusal(rows(long, "csv", { csv: { ragged: "pad" } }));
+    expect(error).toMatchObject({ code: "TR-5206", where: "long.csv, line 3" });
+  });
+
   it.each([
     ["csv", Buffer.from("a,b\n1,caf\xe9\n", "latin1")],
     ["csv", Buffer.from("\ufeffa,b\n1,2\n", "utf16le")],

@@ -1,5 +1,5 @@
 /** Rows of a CSV file as they stand in it: which lines they begin at, for rows that are known by their number alone. */
-import { createReadStream } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import { badRowTextMax } from "../limits.ts";
 import type { DuckDialect } from "../types.ts";
 
@@ -60,4 +60,95 @@ export async function rowsAt(
   }
   end(offset);
   return found;
+}
+
+/**
+ * The line, from 1, at which the row begins that DuckDB calls `number`: it counts lines, those of one quoted field as one.
+ * A quote counts where a field begins; lines before the header and comments are lines whatever they hold.
+ */
+export function lineOfRow(file: string, number: number, dialect: Omit<DuckDialect, "header">): number {
+  const lines = new RowLines(dialect);
+  const buffer = Buffer.alloc(256 * 1024);
+  const handle = openSync(file, "r");
+  try {
+    for (let read = -1; read !== 0; ) {
+      read = readSync(handle, buffer, 0, buffer.length, null);
+      for (let at = 0; at < read; at += 1) {
+        if (lines.row === number) return lines.rowLine;
+        lines.push(buffer[at] ?? 0);
+      }
+    }
+  } finally {
+    closeSync(handle);
+  }
+  return lines.rowLine;
+}
+
+const byteOf = (text: string | undefined): number => Buffer.from(text ?? "").at(-1) ?? -1;
+
+/** Walks over the bytes of a file and knows which row it is in, and at which line that began. */
+class RowLines {
+  row = 1;
+  rowLine = 1;
+  #line = 1;
+  #previous = 0;
+  #inQuotes = false;
+  /** The byte before closed a quote. */
+  #isClosed = false;
+  #isEscaped = false;
+  #isComment = false;
+  #isFieldStart = true;
+  readonly #quote: number;
+  readonly #escape: number;
+  readonly #delimiter: number;
+  readonly #comment: number;
+  readonly #skip: number;
+
+  constructor(dialect: Omit<DuckDialect, "header">) {
+    const { quote, delimiter, comment, skip } = dialect;
+    this.#quote = byteOf(quote);
+    // A doubled quote closes and opens again, so only another character escapes.
+    this.#escape = dialect.escape === quote ? -1 : byteOf(dialect.escape);
+    this.#delimiter = byteOf(delimiter);
+    this.#comment = byteOf(comment);
+    this.#skip = skip;
+  }
+
+  push(byte: number): void {
+    const isEnd = byte === 10 || byte === 13;
+    if (byte === 10 && this.#previous === 13) {
+      // The second half of a line's end; its first half has been counted.
+      if (!this.#inQuotes) this.rowLine = this.#line;
+    } else if (isEnd) {
+      this.#line += 1;
+      if (!this.#inQuotes) this.#nextRow();
+    } else this.#within(byte);
+    this.#previous = byte;
+  }
+
+  #nextRow(): void {
+    this.row += 1;
+    this.rowLine = this.#line;
+    this.#isFieldStart = true;
+    this.#isClosed = false;
+    this.#isComment = false;
+    this.#isEscaped = false;
+  }
+
+  #within(byte: number): void {
+    const isRowStart = this.#isFieldStart && (this.#previous === 0 || this.#previous === 10 || this.#previous === 13);
+    if (this.row <= this.#skip || (isRowStart && byte === this.#comment)) this.#isComment = true;
+    if (this.#isComment) return;
+    if (this.#inQuotes) {
+      if (this.#isEscaped) this.#isEscaped = false;
+      else if (byte === this.#escape) this.#isEscaped = true;
+      else if (byte === this.#quote) [this.#inQuotes, this.#isClosed] = [false, true];
+      return;
+    }
+    this.#inQuotes = byte === this.#quote && (this.#isFieldStart || this.#isClosed);
+    this.#isClosed = false;
+    // A byte order mark is no part of the first field.
+    const isMark = this.row === 1 && (byte === 0xef || byte === 0xbb || byte === 0xbf);
+    this.#isFieldStart = byte === this.#delimiter || (this.#isFieldStart && isMark);
+  }
 }

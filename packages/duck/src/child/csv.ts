@@ -3,11 +3,13 @@
  * rather skip lines, forget quotes or see one column than say that a row is wrong. Where it finds one column, or nothing,
  * in a file whose first line has several fields, that file is read again by this line's word, to name the wrong row.
  */
+import { statSync } from "node:fs";
 import { basename } from "node:path";
-import { columnsMax, dialectSampleRows } from "../limits.ts";
+import { columnsMax, dialectSampleRows, inferWholeBytesMax } from "../limits.ts";
 import type { DuckColumn, DuckDialect, DuckInput } from "../types.ts";
 import { sampleOption } from "./columns.ts";
 import type { Engine } from "./engine.ts";
+import { misfitWords } from "./failures.ts";
 import { Refusal } from "./gate.ts";
 import { declaredAs } from "./json.ts";
 import { globPath, globs, identifier, literal, textMap } from "./quote.ts";
@@ -30,14 +32,40 @@ export async function csvQuery(engine: Engine, input: DuckInput): Promise<string
   const plain = declared.filter(({ read, type }) => read === type);
   const source = (types: readonly DuckColumn[]) =>
     `SELECT * FROM read_csv(${globs(input.files)}, ${optionsOf(input, types)})`;
-  if (timed.length === 0) return source(plain);
+  const isSampled = input.files.reduce((sum, file) => sum + statSync(file).size, 0) > inferWholeBytesMax;
+  const isOpen = timed.length > 0 || isSampled;
   // TIMESTAMP would drop offsets from UTC. It stays where there are none, for the forms of dates that are found with it.
-  const found = new Map((await engine.describe(source(plain))).map(({ name, type }) => [name.toLowerCase(), type]));
-  const zoned = timed.filter(({ name }) => found.get(name.toLowerCase()) === "TIMESTAMP WITH TIME ZONE");
-  if (zoned.length === 0) return source(declared);
-  const casts = zoned.map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`);
-  const types = declared.map((column) => (zoned.includes(column) ? { ...column, type: column.read } : column));
-  return `SELECT * REPLACE (${casts.join(", ")}) FROM (${source(types)})`;
+  const found = new Map(
+    (isOpen ? await engine.describe(source(plain)) : []).map(({ name, type }) => [name.toLowerCase(), { name, type }]),
+  );
+  const isZoned = (name: string) => found.get(name.toLowerCase())?.type === "TIMESTAMP WITH TIME ZONE";
+  const casts = declared.flatMap(({ name, read, type }) =>
+    zonedTypes.test(type) || (read !== type && isZoned(name)) ? [{ name, read, type }] : [],
+  );
+  if (isSampled) {
+    const own = new Set(declared.map(({ name }) => name.toLowerCase()));
+    for (const { name, type } of found.values()) {
+      if (!own.has(name.toLowerCase()) && zonedTypes.test(type)) casts.push({ name, read: type, type });
+    }
+  }
+  const asText = new Set(casts.map(({ name }) => name));
+  const types = [
+    ...declared.filter(({ name }) => !asText.has(name)),
+    ...casts.map(({ name }) => ({ name, type: "VARCHAR" })),
+  ];
+  if (casts.length === 0) return source(types);
+  return `SELECT * REPLACE (${casts.map(castOf).join(", ")}) FROM (${source(types)})`;
+}
+
+/** Of these DuckDB's reader takes what it cannot read for NULL, without a word; so they are read as text. */
+const zonedTypes = /^(?:TIMESTAMP ?TZ|TIMESTAMP WITH TIME ZONE|TIMETZ|TIME WITH TIME ZONE)$/i;
+
+function castOf({ name, read, type }: { name: string; read: string; type: string }): string {
+  const column = identifier(name);
+  const said = `${misfitWords}"${name.slice(0, 100)}". Could not convert string "`;
+  const misfit = `error(${literal(said)} || left(${column}, 200) || ${literal(`" to '${type}'`)})`;
+  const value = `TRY_CAST(${column} AS ${read})`;
+  return `CAST(CASE WHEN ${column} IS NOT NULL AND ${value} IS NULL THEN ${misfit} ELSE ${value} END AS ${type}) AS ${column}`;
 }
 
 function optionsOf(input: DuckInput, types: readonly DuckColumn[]): string {

@@ -6,11 +6,15 @@ import { basename, dirname } from "node:path";
 import type { ErrorCode } from "@trace/contracts";
 import { messageTextMax } from "../limits.ts";
 import type { ErrorParts, Request } from "../messages.ts";
+import { lineOfRow } from "./csv-rows.ts";
 import { LockFailed } from "./engine.ts";
 import { type GateFindings, Refusal } from "./gate.ts";
 import { locateJsonError } from "./locate.ts";
 import { placeOf } from "./place.ts";
 import { globPath } from "./quote.ts";
+
+/** With these begins what is said of a value that is not of its column's type, by DuckDB's reader of CSV and by ours. */
+export const misfitWords = "Error when converting column ";
 
 /** `open`: reading the inputs' shape. `run`: the user's query over them. */
 export type Stage = "open" | "run";
@@ -51,7 +55,7 @@ export function explain(error: unknown, context: Context): ErrorParts {
     };
   }
   const source = context.stage === "open" ? undefined : sourceNamed(text, context.request);
-  if (context.stage === "open" || source !== undefined) return malformed(text, context);
+  if (context.stage === "open" || source !== undefined || text.includes(misfitWords)) return malformed(text, context);
   return failedQuery(text, duckClass, context);
 }
 
@@ -97,7 +101,7 @@ function columnPlace(text: string, context: Context): string | undefined {
 
 function malformed(text: string, context: Context): ErrorParts {
   const file = sourceNamed(text, context.request) ?? onlyFile(context.request);
-  const csvLine = /CSV Error on Line: (\d+)/.exec(text)?.[1];
+  const csvLine = file === undefined ? undefined : csvLineOf(text, file, context.request);
   const foreign = /not utf-?8|invalid utf-?8|invalid unicode|not valid utf-?8/i.test(text);
   const json = !foreign && file !== undefined && /JSON/.test(text) ? locateJsonError(file) : undefined;
   const line = csvLine ?? json?.line;
@@ -112,6 +116,18 @@ function malformed(text: string, context: Context): ErrorParts {
     where: line === undefined ? name : `${name}, line ${line}`,
     fix: fixOfSource(text),
   };
+}
+
+/** DuckDB counts rows, of which one may span lines; people count lines. */
+function csvLineOf(text: string, file: string, request: Request): number | undefined {
+  const row = /CSV Error on Line: (\d+)/.exec(text)?.[1];
+  if (row === undefined) return undefined;
+  const inputs = request.kind === "run" ? request.inputs : [];
+  const csv = inputs.find(({ files }) => files.includes(file))?.csv ?? {};
+  const found = /^ *delimiter = (.*) \((?:Auto-Detected|Set By User)\)$/m.exec(text)?.[1] ?? "";
+  const { quote = '"', skip = 0, delimiter = found === "\\t" ? "\t" : found } = csv;
+  const comment = csv.comment === undefined ? {} : { comment: csv.comment };
+  return lineOfRow(file, Number(row), { delimiter, quote, escape: csv.escape ?? quote, skip, ...comment });
 }
 
 function detailOf(text: string, context: Context): string {
