@@ -84,6 +84,8 @@ export const outputFilesMax = 10_000;
 export const partitionsMax = 10_000;
 /** A partition key, characters (the contracts' bound, not imported: the child starts without). */
 export const partitionKeyCharsMax = 256;
+/** Up to about so many keys are written in one pass, more are sorted first: a thread reserves 256 KiB for each. */
+export const partitionsDirectMax = 256;
 /** A partitioned output that has so many files more than partitions, and a tenth of these, is written again, sorted. */
 export const partitionFilesSlack = 16;
 /** Partitions are counted this often while they are written. */
@@ -103,6 +105,8 @@ export const dictionaryBytes = 1 * mib;
 export const whereValuesMax = 1_000;
 /** Footers are read of so many files at once that they have at most so many columns together; and by so many columns. */
 export const footerCellsMax = 20_000;
+/** DuckDB keeps a reader, with what it reserves, for each file of one statement. */
+export const footerFilesAtOnce = 128;
 /** Few: a group of many aggregates reserves hundreds of megabytes. */
 export const footerColumnsAtOnce = 4;
 /** Files are told to the parent in frames of about this size. */

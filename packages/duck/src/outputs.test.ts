@@ -152,6 +152,22 @@ describe("a partitioned output", () => {
     60_000,
   );
 
+  it("of thousands of scattered keys is written within the default limits, a file for each", async () => {
+    const sql = "SELECT 'k' || (hash(range) % 4000) AS key, range AS n, 'text ' || range AS t FROM range(200000)";
+    const { outputs: written, peakRssBytes } = await outputs([{ sql, partitionBy: "key", fieldIds: {} }]);
+    const files = written?.[0]?.files ?? [];
+    expect(written?.[0]?.rowCount).toBe(200_000);
+    expect(new Set(files.map(({ partition }) => partition)).size).toBe(4_000);
+    expect(files).toHaveLength(4_000);
+    expect(peakRssBytes).toBeLessThan(1_000_000_000);
+    const some = files.slice(0, 100);
+    const found = await rowsOf(
+      some.map(({ path }) => path),
+      "SELECT count(*), count(DISTINCT key) FROM t",
+    );
+    expect(found.rows).toEqual([[some.reduce((sum, { rows }) => sum + rows, 0), 100]]);
+  }, 120_000);
+
   it("of no rows has no file, but its columns", async () => {
     const { outputs: written } = await outputs([
       { sql: "SELECT 1 AS a, 'x' AS key WHERE false", partitionBy: "key", fieldIds: {} },

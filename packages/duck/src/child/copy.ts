@@ -10,6 +10,7 @@ import {
   outputFilesMax,
   partitionFilesSlack,
   partitionLookMs,
+  partitionsDirectMax,
   partitionsMax,
   rollBytes,
   rowGroupBytes,
@@ -138,8 +139,9 @@ interface Partitioning {
 const nullKey = "a partition key is NULL";
 
 /**
- * In one pass while few partitions are open at a time, which is as fast as DuckDB is. Rows of many partitions in no order
- * would become thousands of small files, or more buffers than there is memory: then once more, sorted by the key's hash.
+ * In one pass while there are few keys, which is as fast as DuckDB is. Rows of many partitions in no order would become
+ * thousands of small files, and each thread reserves a block for every one: then sorted by the key's hash. How many there
+ * are is estimated before, from the key alone: memory that a first try has filled is not given back.
  */
 async function copyPartitioned(engine: Engine, query: string, to: Partitioning): Promise<void> {
   const taken = new Set(to.columns.map(({ name }) => name.toLowerCase()));
@@ -148,8 +150,14 @@ async function copyPartitioned(engine: Engine, query: string, to: Partitioning):
   const column = identifier(to.partitionColumn);
   const hashed = `SELECT *, CASE WHEN ${column} IS NULL THEN error(${literal(nullKey)}) ELSE hash(${column}) END AS ${key} FROM (${query})`;
   const target = `TO ${literal(to.work)} (${[...to.options, `PARTITION_BY (${key})`].join(", ")})`;
-  if (await direct(engine, `COPY (${hashed}) ${target}`, to)) return;
-  rmSync(to.work, { recursive: true, force: true });
+  const [found] = await engine.rows(`SELECT approx_count_distinct(${column}) AS keys FROM (${query})`);
+  const keys = Number(found?.keys ?? 0);
+  // An estimate may be off by some hundredths.
+  if (keys > 2 * partitionsMax) throw tooManyKeys(to.partitionColumn);
+  if (keys <= partitionsDirectMax) {
+    if (await direct(engine, `COPY (${hashed}) ${target}`, to)) return;
+    rmSync(to.work, { recursive: true, force: true });
+  }
   // Numbered, so that one thread writes and each partition is one file; the filter keeps the number from being optimized away.
   const sorted = `SELECT * EXCLUDE (${key}_n) FROM (SELECT *, row_number() OVER () AS ${key}_n FROM (${hashed} ORDER BY ${key})) WHERE ${key}_n > 0`;
   const watch = watchFolders(to.work, ({ folders }) => folders > partitionsMax, engine);
@@ -178,12 +186,14 @@ async function direct(engine: Engine, copy: string, to: Partitioning): Promise<b
   }
 }
 
+function tooManyKeys(column: string): Refusal {
+  return unusableKey(
+    `The column '${column.slice(0, 100)}' has more than ${partitionsMax} values; as many partitions are written at most.`,
+    "Partition by a coarser value: a month instead of a day, a country instead of a customer.",
+  );
+}
+
 async function guarded(work: Promise<unknown>, column: string, watch: Watch): Promise<void> {
-  const tooMany = () =>
-    unusableKey(
-      `The column '${column.slice(0, 100)}' has more than ${partitionsMax} values; as many partitions are written at most.`,
-      "Partition by a coarser value: a month instead of a day, a country instead of a customer.",
-    );
   try {
     await work;
   } catch (error) {
@@ -193,10 +203,10 @@ async function guarded(work: Promise<unknown>, column: string, watch: Watch): Pr
         "Leave such rows out (WHERE ... IS NOT NULL), or give them a value: coalesce(..., 'unknown').",
       );
     }
-    if (watch.interrupted && watch.look().folders > partitionsMax) throw tooMany();
+    if (watch.interrupted && watch.look().folders > partitionsMax) throw tooManyKeys(column);
     throw error;
   }
-  if (watch.look().folders > partitionsMax) throw tooMany();
+  if (watch.look().folders > partitionsMax) throw tooManyKeys(column);
 }
 
 interface Count {

@@ -3,7 +3,14 @@
  * as written, not from the query, so they are true of the bytes that are published.
  */
 import { join } from "node:path";
-import { fileBatchBytes, footerCellsMax, footerColumnsAtOnce, partitionKeyCharsMax, statTextMax } from "../limits.ts";
+import {
+  fileBatchBytes,
+  footerCellsMax,
+  footerColumnsAtOnce,
+  footerFilesAtOnce,
+  partitionKeyCharsMax,
+  statTextMax,
+} from "../limits.ts";
 import type { ChildFile, Reply } from "../messages.ts";
 import type { DuckColumn, DuckColumnStats } from "../types.ts";
 import { unusableKey, type Written } from "./copy.ts";
@@ -60,7 +67,10 @@ async function* readFooters(
   const [first] = names;
   if (first === undefined) return;
   const shape = await shapeOf(engine, join(folder, first));
-  const atOnce = Math.max(1, Math.floor(footerCellsMax / Math.max(1, shape.columns.length)));
+  const atOnce = Math.min(
+    footerFilesAtOnce,
+    Math.max(1, Math.floor(footerCellsMax / Math.max(1, shape.columns.length))),
+  );
   for (let start = 0; start < names.length; start += atOnce) {
     const files = await filesOf(engine, folder, names.slice(start, start + atOnce), shape);
     if (partitionColumn !== undefined) {
