@@ -28,6 +28,11 @@ export const refusedRetry = { baseMs: 250, maxMs: 5_000 } as const;
 export const callConnectionsMax = 16;
 /** Largest answer a client reads, bytes. */
 export const answerBytesMax = 64 * 1024 * 1024;
+/**
+ * Bytes of a body that are taken in before its reader asks for them. undici 7 must never wait for a reader: a server that hangs
+ * up at that moment would end the process (nodejs/undici#5360). Whoever reads as it comes has far fewer in hand at a time.
+ */
+export const bodyAheadBytesMax = 16 * 1024 * 1024;
 /** Plain reads of objects that one store has on their way; more of them wait. */
 export const plainReadsInFlightMax = 32;
 /** Connections of one pool to Postgres. */

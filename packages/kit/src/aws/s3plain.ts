@@ -4,7 +4,7 @@
  * library for the latter, which tries again, learns the store's clock and says what is wrong.
  */
 import { type Dispatcher, Pool } from "undici";
-import { callTimeoutMs, connectMs, plainReadsInFlightMax } from "../limits.ts";
+import { bodyAheadBytesMax, callTimeoutMs, connectMs, plainReadsInFlightMax } from "../limits.ts";
 import { type AwsCredentials, amzTime, encodePart, SigningKey, scopeOf, sha256Hex } from "./sigv4.ts";
 
 export interface PlainReadsOptions {
@@ -46,7 +46,7 @@ export class PlainReads {
     return this.#pool.destroy();
   }
 
-  /** Undefined when there was no answer. Whoever gets one must read its body or drop it. */
+  /** Undefined when there was no answer. Whoever gets one must read its body or drop it, at once. */
   async send(
     method: "GET" | "HEAD",
     bucket: string,
@@ -57,7 +57,13 @@ export class PlainReads {
     try {
       const headers = this.#signed(method, path, more);
       // Otherwise each HEAD would end its connection, for the sake of servers that send a body with it.
-      const answer = await this.#pool.request({ method, path, headers, reset: false });
+      const answer = await this.#pool.request({
+        method,
+        path,
+        headers,
+        reset: false,
+        highWaterMark: bodyAheadBytesMax,
+      });
       // Whoever reads the body sees it break off; nobody listens to one that is dropped.
       answer.body.on("error", () => {});
       return {

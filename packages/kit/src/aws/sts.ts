@@ -181,6 +181,8 @@ export class TokenService implements Service {
       headers: { ...Object.fromEntries(headers), authorization },
       body,
       signal: signal ?? null,
+      // More than an answer may have: undici 7 must never wait for us (limits.ts, bodyAheadBytesMax).
+      highWaterMark: 2 * stsAnswerBytesMax,
     });
     const date = answer.headers.date;
     return {

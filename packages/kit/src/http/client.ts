@@ -4,6 +4,7 @@ import type { StreamRequest, StreamTransport, Transport, TransportRequest } from
 import { type Dispatcher, Pool } from "undici";
 import { type Random, systemRandom } from "../clock.ts";
 import {
+  bodyAheadBytesMax,
   callConnectionsMax,
   callTimeoutMs,
   connectMs,
@@ -12,6 +13,7 @@ import {
   streamSilenceMsMax,
 } from "../limits.ts";
 import type { Service } from "../service.ts";
+import { takenAhead } from "./ahead.ts";
 import { type Answer, errorOf, jsonOf, readAnswer, refusedBeforeDone, refusedWaitMs, unreachable } from "./answers.ts";
 import { type OpenedStream, subscribe } from "./subscription.ts";
 
@@ -115,6 +117,7 @@ export class HttpTransport implements Service {
         },
         body: request.body === undefined ? null : JSON.stringify(request.body),
         signal: request.signal ?? null,
+        highWaterMark: bodyAheadBytesMax,
       });
       return await readAnswer(answer.statusCode, answer.headers, answer.body);
     } catch (error) {
@@ -145,10 +148,12 @@ export class HttpTransport implements Service {
           ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }),
         },
         signal: request.signal ?? null,
+        highWaterMark: bodyAheadBytesMax,
       });
       const { statusCode: status, headers, body } = answer;
       const type = String(headers["content-type"] ?? "");
-      if (status === 200 && type.startsWith("text/event-stream")) return { status, body };
+      if (status === 200 && type.startsWith("text/event-stream"))
+        return { status, body: takenAhead(body, bodyAheadBytesMax) };
       return { status, refusal: await readAnswer(status, headers, body) };
     } catch (error) {
       if (request.signal?.aborted) throw error;
