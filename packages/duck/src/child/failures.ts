@@ -55,6 +55,7 @@ export function explain(error: unknown, context: Context): ErrorParts {
     };
   }
   const source = context.stage === "open" ? undefined : sourceNamed(text, context.request);
+  if (duckClass === "invalid" && readsParquet(context.request)) return damagedParquet(text, context.request);
   if (context.stage === "open" || source !== undefined || text.includes(misfitWords)) return malformed(text, context);
   return failedQuery(text, duckClass, context);
 }
@@ -151,6 +152,21 @@ function fixOfSource(text: string): string {
     return "Correct that row, or declare the column's type (VARCHAR takes anything) in the source's columns.";
   }
   return "Correct or replace the file, and check that the format names what it holds.";
+}
+
+/** DuckDB's class "Invalid Error" is what its libraries throw: the decoder of Parquet's headers names neither file nor place. */
+function damagedParquet(text: string, request: Request): ErrorParts {
+  const file = sourceNamed(text, request) ?? onlyFile(request);
+  return {
+    code: "TR-5206",
+    detail: `The Parquet file is damaged: ${clean(text, request)}`,
+    where: file === undefined ? undefined : basename(file),
+    fix: "Get the file again from where it came.",
+  };
+}
+
+function readsParquet(request: Request): boolean {
+  return request.kind === "run" && request.inputs.some(({ format, files }) => format === "parquet" && files.length > 0);
 }
 
 function filesOf(request: Request): readonly string[] {
