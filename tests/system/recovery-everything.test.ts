@@ -77,20 +77,35 @@ function bytesOf(upload: string): number {
   return statSync(join(folder.dir, "objects", "tmp", upload), { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Begins to store an object and never ends. */
-async function stallUpload(key: string): Promise<void> {
+/** The lease token of an attempt that runs. */
+async function tokenOf(taskId: string): Promise<string> {
+  const find = async () => {
+    const [row] = await access.sql<{ token: Buffer }>(
+      "select l.token from leases l join tasks t using (task_id) where t.public_id = $1",
+      [taskId],
+    );
+    return row?.token.toString("base64url");
+  };
+  return until(`task ${taskId} runs`, find, 20_000);
+}
+
+/** Begins to store an object of an attempt, with its keys, and never ends. Answers with its key. */
+async function stallUpload(taskId: string): Promise<string> {
+  const token = await tokenOf(taskId);
+  const [place] = (await access.task.describe({}, { token })).staging;
+  if (place === undefined) throw new Error("the attempt has no place for an output");
+  const key = `${place.prefix}stalled.parquet`;
+  const store = (await access.attemptStores(token))(key);
   const body = new PassThrough();
   const bytes = 64 * 1024 * 1024;
   const put = { bucket: datasetsBucket, key, body, bytes, sha256: "0".repeat(64), ifAbsent: true };
   // It ends with the process that it is sent to; how it is told is of no interest here.
-  access
-    .s3("worker")
-    .put(put)
-    .catch(() => undefined);
+  store.put(put).catch(() => undefined);
   const sent = 4 * 1024 * 1024;
   body.write(Buffer.alloc(sent));
   // Tasks store objects meanwhile, all of them smaller.
   await until("half of an object is on the disk", () => uploads().some((name) => bytesOf(name) >= sent / 2), 20_000);
+  return key;
 }
 
 /** How many of the stack's processes are of each kind; Postgres' own children come and go. */
@@ -133,14 +148,13 @@ test("a second 'trace up' on the folder is refused and told who holds it, and th
 
 test("kill -9 of every process at once: the next start loses nothing, does nothing twice and shows nothing half-done", async () => {
   const before = await resolve(access, "quakes");
-  const stalledKey = "d/aaaaaaaaaaaaaaaa/a/00000000000aaaaaaaaaaaaaaaa/0.parquet";
+  const { items } = await access.user.createTasks({ body: { items: [{ dag: "stalled", job: "fetch" }] } });
+  const stalled = items[0]?.task_id ?? "";
+  const stalledKey = await stallUpload(stalled);
   const ids = await createWork(access, "short", 150);
   copy.change();
   const { run_id } = await access.user.run({ params: { dag: "quakes" }, body: {} });
   ids.push(...(await createWork(access, "short", 150)));
-  const { items } = await access.user.createTasks({ body: { items: [{ dag: "stalled", job: "fetch" }] } });
-  const stalled = items[0]?.task_id ?? "";
-  await stallUpload(stalledKey);
   await until(
     "work is under way",
     async () => (await fates(access, ids)).filter(({ state }) => state === "completed").length >= 20,

@@ -50,7 +50,7 @@ async function leaseOf(taskId: string): Promise<Lease> {
 }
 
 /**
- * Stages a whole, valid output under the attempt's own prefix, as the attempt itself would have, with the workers' key.
+ * Stages a whole, valid output under the attempt's own prefix, as the attempt itself would have, with its own keys.
  * Answers with the completion that would commit it.
  */
 async function stageAs(token: string): Promise<{ completion: Completion; prefix: string }> {
@@ -59,10 +59,17 @@ async function stageAs(token: string): Promise<{ completion: Completion; prefix:
   const [place] = attempt.staging;
   if (place === undefined) throw new Error("the attempt has no place for an output");
   const { bytes, rows } = await makeParquet("select 666 as id, 'late' as \"from\"");
-  const store = access.s3("worker");
+  const storeOf = await access.attemptStores(token);
   const put = async (key: string, body: Buffer) => {
     const sha256 = createHash("sha256").update(body).digest("hex");
-    const stored = await store.put({ bucket: place.bucket, key, body, bytes: body.length, sha256, ifAbsent: true });
+    const stored = await storeOf(key).put({
+      bucket: place.bucket,
+      key,
+      body,
+      bytes: body.length,
+      sha256,
+      ifAbsent: true,
+    });
     expect(stored).toBe("stored");
     return sha256;
   };

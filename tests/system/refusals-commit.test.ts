@@ -1,16 +1,8 @@
 /**
- * What an attempt may not publish and a stale one may not say, and what the object store refuses the workers' key. Real
- * objects are staged through S3 with that key, and completed through the worker API with a live lease.
+ * What an attempt may not publish and a stale one may not say. Real objects are staged through S3 with the keys of the
+ * attempt, and completed through the worker API with a live lease. What the keys open: attempt-keys.test.ts.
  */
 import { createHash } from "node:crypto";
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-  S3ServiceException,
-} from "@aws-sdk/client-s3";
 import type { AttemptResult, ClaimedTask, Manifest, StagedOutput } from "@trace/contracts";
 import { HttpTransport } from "@trace/kit";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -18,8 +10,8 @@ import { datasetsBucket } from "./harness/access.ts";
 import { makeParquet } from "./harness/reader.ts";
 import { type RunningStack, startStack, tellIfFailed } from "./harness/stack.ts";
 import { until } from "./harness/until.ts";
-import { ByHand } from "./refusals-byhand.ts";
-import { expectTold, objectFiles, refusalOf, rowCounts } from "./refusals-traces.ts";
+import { ByHand, placeOf } from "./refusals-byhand.ts";
+import { expectTold, refusalOf, rowCounts } from "./refusals-traces.ts";
 
 let stack: RunningStack;
 let byHand: ByHand;
@@ -44,14 +36,7 @@ const sha256 = (data: Buffer) => createHash("sha256").update(data).digest("hex")
 
 async function put(key: string, body: Buffer): Promise<void> {
   const options = { bucket: datasetsBucket, key, body, bytes: body.length, sha256: sha256(body), ifAbsent: true };
-  expect(await stack.access.s3("worker").put(options)).toBe("stored");
-}
-
-/** Where an attempt stages its one output. */
-function placeOf(claimed: ClaimedTask) {
-  const [place] = claimed.staging;
-  if (place === undefined) throw new Error("the attempt writes nothing");
-  return place;
+  expect(await byHand.storeOf(key).put(options)).toBe("stored");
 }
 
 type File = Manifest["files"][number];
@@ -95,16 +80,6 @@ async function stageText(dataset: string, key: string, text: string): Promise<St
   return { dataset, manifest_key: key, manifest_sha256: sha256(Buffer.from(text)) };
 }
 
-/** Stages one good file with a good manifest and commits it. */
-async function commitGood(claimed: ClaimedTask): Promise<string> {
-  const key = `${placeOf(claimed).prefix}good.parquet`;
-  await put(key, parquet);
-  const output = await stage(claimed, [file(key)]);
-  const answer = await byHand.complete(claimed.lease_token, { kind: "success", outputs: [output] });
-  expect(answer).toMatchObject({ accepted: true, task_state: "completed" });
-  return key;
-}
-
 /** The lease is as live as before, and readers see what they saw. */
 async function expectStillOnlyLeased(claimed: ClaimedTask): Promise<void> {
   const rows = await stack.access.sql(
@@ -120,7 +95,7 @@ async function expectStillOnlyLeased(claimed: ClaimedTask): Promise<void> {
 
 test("a manifest that names what its attempt did not write is refused with its code, and the lease and the readers' view stay", async () => {
   const other = await byHand.claim("other_dag", "other_out");
-  const foreignKey = await commitGood(other);
+  const foreignKey = await byHand.commit(other, parquet);
   const earlier = await byHand.claim("manifest_dag", "manifest_out");
   const earlierKey = `${placeOf(earlier).prefix}earlier.parquet`;
   await put(earlierKey, parquet);
@@ -203,6 +178,7 @@ test("an attempt that has ended, expired or never was changes nothing, on either
   expectTold((await byHand.complete(claimed.lease_token, success)).error, "TR-3001");
   const lost = () => refusalOf(stack.access.task.describe({}, { token: claimed.lease_token }));
   expectTold(await lost(), "TR-3001");
+  expectTold(await refusalOf(stack.access.attemptKeys(claimed.lease_token)), "TR-3001");
   const second = await ByHand.open(stack.access);
   try {
     const again = await until("the reaper has queued it again", async () => second.claimTask(claimed.task_id), 20_000);
@@ -232,77 +208,6 @@ test("an attempt that has ended, expired or never was changes nothing, on either
   }
   const beat = stack.access.worker.heartbeat({ params: { session_id: byHand.sessionId }, body: { leases: [] } });
   expectTold(await refusalOf(beat), "TR-3002");
-});
-
-async function s3ErrorOf(call: Promise<unknown>): Promise<{ status: number | undefined; name: string }> {
-  try {
-    await call;
-  } catch (error) {
-    if (!(error instanceof S3ServiceException)) throw error;
-    return { status: error.$metadata.httpStatusCode, name: error.name };
-  }
-  throw new Error("S3 did not refuse");
-}
-
-function s3Client(secretAccessKey: string, accessKeyId = "TRACEWORKER"): S3Client {
-  const credentials = { accessKeyId, secretAccessKey };
-  const { s3: endpoint } = stack.access.endpoints;
-  return new S3Client({ endpoint, region: "us-east-1", credentials, forcePathStyle: true, maxAttempts: 1 });
-}
-
-test("the workers' key can neither change, remove nor list what is stored, and no other signature can do anything", async () => {
-  const claimed = await byHand.claim("s3_dag", "s3_out");
-  const key = await commitGood(claimed);
-  const before = objectFiles(stack.folder.dir);
-  const object = { Bucket: datasetsBucket, Key: key };
-  const secret = stack.folder.secret("s3-worker");
-  const worker = s3Client(secret);
-  const forged = s3Client(`${secret.slice(0, -1)}${secret.endsWith("A") ? "B" : "A"}`);
-  const unknown = s3Client(secret, "TRACENOBODY");
-  const denied = { status: 403, name: "AccessDenied" };
-  try {
-    const evil = { ...object, Body: "evil" };
-    const beside = { Bucket: datasetsBucket, Key: `${key}.new`, Body: "evil" };
-    const overwrite = worker.send(new PutObjectCommand({ ...evil, IfNoneMatch: "*" }));
-    expect(await s3ErrorOf(overwrite)).toEqual({ status: 412, name: "PreconditionFailed" });
-    expect(await s3ErrorOf(worker.send(new PutObjectCommand(evil)))).toEqual(denied);
-    expect(await s3ErrorOf(worker.send(new PutObjectCommand(beside)))).toEqual(denied);
-    expect(await s3ErrorOf(worker.send(new DeleteObjectCommand(object)))).toEqual(denied);
-    expect(await s3ErrorOf(worker.send(new ListObjectsV2Command({ Bucket: datasetsBucket })))).toEqual(denied);
-    const list = new ListObjectsV2Command({ Bucket: datasetsBucket, Prefix: placeOf(claimed).prefix });
-    expect(await s3ErrorOf(worker.send(list))).toEqual(denied);
-    for (const [client, name] of [
-      [forged, "SignatureDoesNotMatch"],
-      [unknown, "InvalidAccessKeyId"],
-    ] as const) {
-      const put = new PutObjectCommand({ ...beside, IfNoneMatch: "*" });
-      expect(await s3ErrorOf(client.send(new GetObjectCommand(object)))).toEqual({ status: 403, name });
-      expect(await s3ErrorOf(client.send(put))).toEqual({ status: 403, name });
-      expect(await s3ErrorOf(client.send(new DeleteObjectCommand(object)))).toEqual({ status: 403, name });
-    }
-    const url = `${stack.access.endpoints.s3}/${datasetsBucket}/${key}`;
-    for (const [method, body] of [
-      ["GET", null],
-      ["PUT", "evil"],
-      ["DELETE", null],
-    ] as const) {
-      const answer = await fetch(url, { method, body, headers: method === "PUT" ? { "if-none-match": "*" } : {} });
-      expect([method, answer.status]).toEqual([method, 403]);
-      expect(await answer.text()).toContain("<Code>AccessDenied</Code>");
-    }
-    const { datasets } = await stack.access.user.resolveDatasets({ body: { names: ["s3_out"], presign: true } });
-    const link = datasets[0]?.files[0]?.url ?? "";
-    expect((await fetch(link)).status).toBe(200);
-    // A link opens one object, for reading, and nothing else.
-    const changed = [link.replace("good.parquet", "manifest1.json"), link.replace(/Expires=\d+/, "Expires=604800")];
-    for (const other of changed) expect((await fetch(other)).status).toBe(403);
-    for (const method of ["PUT", "DELETE"]) expect((await fetch(link, { method })).status).toBe(403);
-    const whole = await worker.send(new GetObjectCommand(object));
-    expect(Buffer.from((await whole.Body?.transformToByteArray()) ?? [])).toEqual(parquet);
-  } finally {
-    for (const client of [worker, forged, unknown]) client.destroy();
-  }
-  expect(objectFiles(stack.folder.dir)).toEqual(before);
 });
 
 test("a completion that names two outputs of one dataset, or one that is malformed, is refused whole", async () => {

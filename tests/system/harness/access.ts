@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { GetQueueAttributesCommand, GetQueueUrlCommand, PurgeQueueCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { createClient, taskRoutes, userRoutes, workerRoutes } from "@trace/contracts";
+import { createClient, type StagingKeys, taskRoutes, userRoutes, workerRoutes } from "@trace/contracts";
 import { Database, HttpTransport, ObjectStore, silentLog, stopAll } from "@trace/kit";
 import type { Endpoints } from "../../../packages/cli/src/state/endpoints.ts";
 import type { TestFolder } from "./folder.ts";
@@ -72,6 +72,27 @@ export class Access {
     const store = new ObjectStore({ endpoint: this.endpoints.s3, region, credentials: this.#key(role), triesMax: 1 });
     this.#stores.push(store);
     return store;
+  }
+
+  /** The keys of an attempt, asked for with its lease token as its worker asks. */
+  async attemptKeys(leaseToken: string): Promise<readonly StagingKeys[]> {
+    return (await this.task.createCredentials({ body: {} }, { token: leaseToken })).keys;
+  }
+
+  /** What an attempt writes a key of its own with. Asked for while its lease lives; good for a while after. */
+  async attemptStores(leaseToken: string): Promise<(key: string) => ObjectStore> {
+    const sets = (await this.attemptKeys(leaseToken)).map((keys) => {
+      const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = keys;
+      const credentials = { accessKeyId, secretAccessKey, sessionToken };
+      const store = new ObjectStore({ endpoint: this.endpoints.s3, region, credentials, triesMax: 1 });
+      this.#stores.push(store);
+      return { prefixes: keys.prefixes, store };
+    });
+    return (key) => {
+      const set = sets.find(({ prefixes }) => prefixes.some((prefix) => key.startsWith(prefix)));
+      if (set === undefined) throw new Error(`no keys of the attempt open ${key}`);
+      return set.store;
+    };
   }
 
   /** Every key of the datasets bucket, as any S3 client lists it. */

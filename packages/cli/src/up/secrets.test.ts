@@ -13,6 +13,8 @@ let folder: StateFolder;
 let secrets: StackSecrets;
 let endpoint: S3Endpoint;
 let url: string;
+/** How far the endpoint's clock has gone ahead of the tests', milliseconds. */
+let aheadMs = 0;
 const region = "us-east-1";
 const opened: { stop(): Promise<void> }[] = [];
 
@@ -27,6 +29,7 @@ beforeAll(async () => {
     buckets: [{ name: buckets.datasets, requireIfNoneMatch: true }, { name: buckets.scratch }],
     credentials: read("s3-credentials"),
     sessions: read("s3-sessions"),
+    clock: { nowMs: () => Date.now() + aheadMs },
     log: silentLog(),
   });
   await endpoint.start();
@@ -49,6 +52,12 @@ async function staging(policy: SessionPolicy): Promise<ObjectStore> {
   const request = { roleArn: stagingRoleArn, sessionName: "task-1", seconds: 900, policy };
   const credentials = await tokens(secrets.dispatcher).assumeRole(request);
   const store = new ObjectStore({ endpoint: url, region, credentials, triesMax: 1 });
+  opened.push(store);
+  return store;
+}
+
+function ownStore(): ObjectStore {
+  const store = new ObjectStore({ endpoint: url, region, credentials: secrets.worker, triesMax: 1 });
   opened.push(store);
   return store;
 }
@@ -83,6 +92,29 @@ describe("keys for one attempt", () => {
     expect(await store.head(buckets.datasets, "o/whole/a")).toMatchObject({ bytes: 4 });
   });
 
+  test("end with their time, and what they stored stays", async () => {
+    const folders = [{ bucket: buckets.datasets, prefix: "o/ended/" }];
+    try {
+      // Neither is further from the clock that calls are signed by than a signature may be.
+      aheadMs = -10 * 60_000;
+      const store = await staging(folderPolicy(writes, folders));
+      expect(await put(store, buckets.datasets, "o/ended/a")).toBe("stored");
+      aheadMs = 4 * 60_000;
+      expect(await put(store, buckets.datasets, "o/ended/b")).toBe("stored");
+      aheadMs = 6 * 60_000;
+      for (const key of ["o/ended/a", "o/ended/c"]) {
+        await expect(put(store, buckets.datasets, key)).rejects.toMatchObject(refused);
+      }
+      const upload = store.startUpload({ bucket: buckets.datasets, key: "o/ended/d", ifAbsent: true });
+      await expect(upload).rejects.toMatchObject(refused);
+    } finally {
+      aheadMs = 0;
+    }
+    const own = ownStore();
+    expect(await own.head(buckets.datasets, "o/ended/a")).toMatchObject({ bytes: 4 });
+    await expect(put(own, buckets.datasets, "o/ended/c")).rejects.toMatchObject(refused);
+  });
+
   test("for no folder open nothing", async () => {
     const store = await staging(folderPolicy(writes, []));
     await expect(put(store, buckets.datasets, "o/attempt1/b")).rejects.toMatchObject(refused);
@@ -94,6 +126,23 @@ describe("keys for one attempt", () => {
     await expect(tokens(secrets.worker).assumeRole(request)).rejects.toMatchObject(refused);
     await expect(tokens(secrets.dispatcher).assumeRole(request)).resolves.toHaveProperty("sessionToken");
   });
+});
+
+test("the worker's own key reads datasets and writes none, and writes to scratch", async () => {
+  const own = ownStore();
+  const at = { bucket: buckets.datasets, ifAbsent: true };
+  for (const key of ["o/worker/a", "o/attempt1/b", "doctor/a"]) {
+    await expect(put(own, buckets.datasets, key)).rejects.toMatchObject(refused);
+    await expect(own.startUpload({ ...at, key })).rejects.toMatchObject(refused);
+  }
+  const store = await staging(folderPolicy(["s3:PutObject"], [{ bucket: buckets.datasets, prefix: "o/read/" }]));
+  expect(await put(store, buckets.datasets, "o/read/a")).toBe("stored");
+  expect(Buffer.from((await own.get(buckets.datasets, "o/read/a", 10)) ?? []).toString()).toBe("rows");
+  for (const bucket of Object.values(buckets)) {
+    await expect(own.delete(bucket, "o/read/a")).rejects.toMatchObject(refused);
+    await expect(own.list({ bucket, prefix: "" })).rejects.toMatchObject(refused);
+  }
+  expect(await put(own, buckets.scratch, "logs/a")).toBe("stored");
 });
 
 test("what sessions are signed with stays the same from one start to the next, and is told to no role", () => {

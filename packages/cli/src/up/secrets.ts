@@ -30,8 +30,9 @@ function accessKey(folder: StateFolder, role: "dispatcher" | "worker" | "owner")
 }
 
 /**
- * Who may do what in the object store. Deny by default: a worker writes and reads and never deletes or lists, the
- * dispatcher checks and collects, the owner looks.
+ * Who may do what in the object store. Deny by default: a worker reads, and writes logs of attempts to scratch; what is
+ * written to the datasets bucket is written with the keys of one attempt, which the dispatcher makes from the role above.
+ * The dispatcher alone deletes, and the owner looks.
  */
 export function stackSecrets(folder: StateFolder): StackSecrets {
   const dispatcher = accessKey(folder, "dispatcher");
@@ -47,7 +48,13 @@ export function stackSecrets(folder: StateFolder): StackSecrets {
         actions: ["AbortMultipartUpload", "DeleteObject", "GetObject", "ListBucket"],
       })),
     },
-    { ...worker, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })) },
+    {
+      ...worker,
+      grants: [
+        { bucket: datasets, actions: ["GetObject"] },
+        { bucket: scratch, actions: ["GetObject", "PutObject"] },
+      ],
+    },
     { ...owner, grants: [datasets, scratch].map((bucket) => ({ bucket, actions: ["GetObject", "ListBucket"] })) },
   ];
   const sessions: SessionOptions = {
