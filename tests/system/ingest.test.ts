@@ -1,6 +1,10 @@
 /** Ingest through the whole stack: a download that breaks, several outputs, partitions, bad rows, and nothing made twice. */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readFiles, resolve } from "./harness/reader.ts";
 import { type RunningStack, startStack, tellIfFailed } from "./harness/stack.ts";
@@ -52,10 +56,12 @@ class Source {
 
 const source = new Source();
 let running: RunningStack;
+let folder: string;
 
 beforeAll(async () => {
   await source.start();
-  running = await startStack({ guardAllow: [source.authority] });
+  folder = await mkdtemp(join(tmpdir(), "trace-ingest-"));
+  running = await startStack({ guardAllow: [source.authority], roots: [folder] });
   await deploy(
     running.access,
     `dag: intake
@@ -76,6 +82,7 @@ afterEach((context) => tellIfFailed(context, running?.folder));
 afterAll(async () => {
   await running?.stop();
   await source.stop();
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
 
 async function heads(): Promise<number[]> {
@@ -137,4 +144,37 @@ test("a new version with the same content commits nothing, and one with another 
   expect(files.map(({ partition }) => partition)).toEqual(["2001-03"]);
   const bad = await resolve(running.access, "intake_bad");
   expect(await readFiles(bad.files, "select count(*)::int as rows from data")).toEqual([{ rows: 0 }]);
+});
+
+test("rows of JSON Lines are set aside where columns have the names of words of SQL, and a quoted line end is counted", async () => {
+  const file = join(folder, "at.jsonl");
+  await writeFile(file, '{"at":"2024-01-01T00:00:00Z","order":1}\n{"at":"no time","order":2}\n{"at":null,"order":3}\n');
+  const csv = join(folder, "at.csv");
+  await writeFile(csv, 'at,order\n2024-01-01T00:00:00Z,"a\nb"\nno time,c\n');
+  const source = (path: string, format: string) =>
+    `source: { file: ${JSON.stringify(path)}, format: ${format}, columns: { at: TIMESTAMPTZ } }`;
+  await deploy(
+    running.access,
+    `dag: words
+jobs:
+  lines:
+    operator: ingest
+    ${source(file, "json")}
+    on_bad_row: set_aside
+    outputs: [{ dataset: words }, { dataset: words_bad, bad_rows: true }]
+    retries: 0
+  fields:
+    operator: ingest
+    ${source(csv, "csv")}
+    on_bad_row: set_aside
+    sql: SELECT "at", "order" FROM source
+    outputs: [{ dataset: words_csv }, { dataset: words_csv_bad, bad_rows: true }]
+    retries: 0
+`,
+  );
+  const run = await runToEnd(running.access, "words", runMsMax);
+  expect(run.tasks.map(({ state }) => state)).toEqual(["completed", "completed"]);
+  const lineOf = async (name: string) =>
+    readFiles((await resolve(running.access, name)).files, "select line::int as line from data");
+  expect([await lineOf("words_bad"), await lineOf("words_csv_bad")]).toEqual([[{ line: 2 }], [{ line: 4 }]]);
 });

@@ -281,6 +281,35 @@ describe("CSV", () => {
   });
 });
 
+describe("declared types", () => {
+  it.each(["fail", "set_aside"] as const)(
+    "that cannot be parsed are refused as what they are, not as the file: %s",
+    async (onBadRow) => {
+      const badRows = { folder: join(root, `aside ${onBadRow}`) };
+      mkdirSync(badRows.folder);
+      const declared = (type: string) =>
+        runner.run({
+          inputs: [
+            {
+              name: "source",
+              files: [put("at.jsonl", '{"o":{"at":1}}\n')],
+              format: "json",
+              onBadRow,
+              columns: { o: type },
+            },
+          ],
+          sql: 'SELECT o."at" FROM source',
+          ...(onBadRow === "set_aside" ? { badRows } : {}),
+          output: { kind: "rows", rowsMax: 1, bytesMax: 100 },
+        });
+      const error = await refusal(declared("STRUCT(at INTEGER)"));
+      expect(error.code).toBe("TR-5213");
+      expect(error.fix).toContain('STRUCT("at"');
+      expect((await declared('STRUCT("at" INTEGER)')).rows).toEqual([[1]]);
+    },
+  );
+});
+
 describe("names with wildcards", () => {
   it.each([
     ["star*.csv", "star1.csv"],

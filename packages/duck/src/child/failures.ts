@@ -55,6 +55,8 @@ export function explain(error: unknown, context: Context): ErrorParts {
     };
   }
   const source = context.stage === "open" ? undefined : sourceNamed(text, context.request);
+  // Of the statements that open inputs only the text of declared types is somebody else's.
+  if (context.stage === "open" && duckClass === "parser") return unreadableType(text, context.request);
   if (duckClass === "invalid" && readsParquet(context.request)) return damagedParquet(text, context.request);
   if (context.stage === "open" || source !== undefined || text.includes(misfitWords)) return malformed(text, context);
   return failedQuery(text, duckClass, context);
@@ -152,6 +154,14 @@ function fixOfSource(text: string): string {
     return "Correct that row, or declare the column's type (VARCHAR takes anything) in the source's columns.";
   }
   return "Correct or replace the file, and check that the format names what it holds.";
+}
+
+function unreadableType(text: string, request: Request): ErrorParts {
+  return {
+    code: "TR-5213",
+    detail: `A declared type of a column cannot be parsed: ${clean(text, request)}.`,
+    fix: 'Write names of fields in double quotes, as words of SQL must be: STRUCT("at" TIMESTAMP, "order" BIGINT).',
+  };
 }
 
 /** DuckDB's class "Invalid Error" is what its libraries throw: the decoder of Parquet's headers names neither file nor place. */
