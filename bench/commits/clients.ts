@@ -1,10 +1,10 @@
 /**
- * The process of the clients: claims tasks, stages a real Parquet file and a manifest for each, and then does the one thing
- * that is measured: calls `complete`. Answers are taken unchecked but for their acceptance; the proof is at the end, in SQL.
+ * The process of the clients: claims tasks, stages a real Parquet file and a manifest for each, with the keys of its attempt, and
+ * then does the one thing that is measured: calls `complete`. Answers are taken unchecked but for their acceptance; the proof is at the end, in SQL.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createClient, type Manifest, userRoutes, workerRoutes } from "@trace/contracts";
+import { createClient, type Manifest, taskRoutes, userRoutes, workerRoutes } from "@trace/contracts";
 import { ObjectStore } from "@trace/kit";
 import { Parent } from "../harness/child.ts";
 import { machineMs } from "../harness/clock.ts";
@@ -30,13 +30,14 @@ export interface FileWords {
 }
 
 const environment = traceEnvironment(process.env);
-const { userApi, userToken, workerApi, workerToken, region, credentials } = environment;
+const { userApi, userToken, workerApi, workerToken, region } = environment;
 const transport = transportTo(workerApi, workerToken);
 /** Beats do not queue behind requests that take long. */
 const worker = createClient(workerRoutes, transportTo(workerApi, workerToken).send);
 const complete = caller(transport, workerRoutes.complete);
 const resolve = caller(transportTo(userApi, userToken), userRoutes.resolveDatasets);
-const store = new ObjectStore({ endpoint: process.env.AWS_ENDPOINT_URL_S3, region, credentials });
+/** Each call carries a lease token of its own. */
+const attempts = createClient(taskRoutes, transportTo(process.env.TRACE_TASK_API ?? "", "").send);
 
 let sessionId = "";
 let staged: Publishable[] = [];
@@ -81,10 +82,21 @@ async function stage(tasks: number, words: FileWords): Promise<number> {
   return bytes.length;
 }
 
+/** The store as the attempt may write to it; it writes one output, which one set of keys opens. */
+async function storeOf(token: string): Promise<ObjectStore> {
+  const { keys } = await attempts.createCredentials({ body: {} }, { token });
+  const [first, ...more] = keys;
+  if (first === undefined || more.length > 0) throw new Error("an attempt with one output has not one set of keys");
+  const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = first;
+  const credentials = { accessKeyId, secretAccessKey, sessionToken };
+  return new ObjectStore({ endpoint: process.env.AWS_ENDPOINT_URL_S3, region, credentials });
+}
+
 async function stageOne(task: Claimed, words: FileWords, body: Buffer, sha256: string): Promise<Publishable> {
   const place = task.staging?.[0];
   if (place === undefined) throw new Error("a task without an output was claimed");
   const { bucket, dataset, prefix } = place;
+  const store = await storeOf(task.lease_token);
   const put = (key: string, content: Buffer, hash: string) =>
     store.put({ bucket, key, body: content, bytes: content.length, sha256: hash, ifAbsent: true });
   const key = `${prefix}0.parquet`;
@@ -106,6 +118,7 @@ async function stageOne(task: Claimed, words: FileWords, body: Buffer, sha256: s
   const manifest_key = `${prefix}manifest.json`;
   const manifest_sha256 = createHash("sha256").update(text).digest("hex");
   await put(manifest_key, text, manifest_sha256);
+  await store.stop();
   const outputs = [{ dataset, manifest_key, manifest_sha256 }];
   return { lease_token: task.lease_token, result: { kind: "success", outputs } };
 }

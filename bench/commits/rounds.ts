@@ -68,6 +68,7 @@ export async function commitsRound(parts: RoundParts, database: string, how: Rou
     clients = new Child("clients", join(import.meta.dirname, "clients.ts"), {
       ...variablesOf(stack.environment),
       AWS_ENDPOINT_URL_S3: stack.workerVariables.AWS_ENDPOINT_URL_S3 ?? "",
+      TRACE_TASK_API: stack.workerVariables.TRACE_TASK_API ?? "",
     });
     await clients.next("ready");
     return await measured({ ...parts, stack, db, clients, door }, how);

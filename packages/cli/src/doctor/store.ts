@@ -1,5 +1,6 @@
 /**
- * Rights at the object store, found out by trying: what is committed must not be overwritten or deleted by whoever can write.
+ * Rights at the object store, found out by trying: what is committed must not be overwritten or deleted by a worker, whose own key
+ * need not write at all where attempts have theirs.
  * The keys are the local stack's own; what was tried is taken away again with the dispatcher's.
  */
 import { TraceError } from "@trace/contracts";
@@ -36,14 +37,19 @@ export async function storeRights(stores: TriedStores, key: string): Promise<Nam
   const { worker, dispatcher } = stores;
   const plain = await outcome(worker.put(key, { ifAbsent: false }));
   const first = await outcome(worker.put(key, { ifAbsent: true }));
-  const second = first === "refused" ? first : await outcome(worker.put(key, { ifAbsent: true }));
+  const writes = first !== "refused";
+  const second = writes ? await outcome(worker.put(key, { ifAbsent: true })) : first;
   const removed = await outcome(worker.delete(key));
   const collected = await outcome(dispatcher.delete(key));
   return [
     {
       name: "s3 overwrite",
       ...(plain === "refused"
-        ? ok("a put without 'If-None-Match: *' is refused in the datasets bucket")
+        ? ok(
+            writes
+              ? "a put without 'If-None-Match: *' is refused in the datasets bucket"
+              : "the worker's own key can overwrite nothing in the datasets bucket",
+          )
         : fail("a put without 'If-None-Match: *' was taken: committed files can be overwritten", policy)),
     },
     { name: "s3 put", ...judgePut(plain, first, second) },
@@ -67,8 +73,8 @@ export async function storeRights(stores: TriedStores, key: string): Promise<Nam
 
 /** Pure. */
 function judgePut(plain: Outcome, first: Outcome, second: Outcome): Omit<NamedFinding, "name"> {
-  // Its attempts get keys of their own, so that the worker's may do without.
-  if (first === "refused") return ok("the worker's own key does not write; attempts have keys of theirs");
+  // Each attempt gets keys of its own, so that the worker's may do without.
+  if (first === "refused") return ok("the worker's own key writes no datasets; each attempt has keys of its own");
   if (plain === "stored") return skip("the key was there already");
   if (first === "stored" && second === "exists") return ok("a put of a key that is there is refused with 412");
   return warn(`a put with 'If-None-Match: *' was ${first}, then ${second}`, policy);
