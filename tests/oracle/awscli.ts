@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { buckets, stagingRoleArn } from "../../packages/cli/src/up/secrets.ts";
 import { type Checks, expectIn, expectSame } from "./checks.ts";
 import { bring, environmentOf, type Ran, run } from "./programs.ts";
-import { type Key, type Store, tester } from "./store.ts";
+import { type Key, type Store, tester, writer } from "./store.ts";
 
 const { datasets, scratch } = buckets;
 
@@ -122,16 +122,19 @@ async function onDatasets(
   const at = (key: string) => `s3://${datasets}/${key}`;
   const denied = "AccessDenied";
   await checks.check("aws cli: its put to the bucket of datasets is refused, and says what is missing", async () => {
-    await refused(aws(worker, "s3", "cp", "small", at("cli/small")), "If-None-Match: *");
+    await refused(aws(writer, "s3", "cp", "small", at("cli/small")), "If-None-Match: *");
+    await refused(aws(worker, "s3", "cp", "small", at("cli/small")), denied);
     await refused(aws(tester, "s3", "cp", "small", at("cli/small")), denied);
     const put = ["s3api", "put-object", "--bucket", datasets, "--key", "cli/small", "--body", "small"];
-    await refused(aws(worker, ...put), denied);
+    for (const key of [writer, worker]) await refused(aws(key, ...put), denied);
     const { exit } = await aws(tester, "s3api", "head-object", "--bucket", datasets, "--key", "cli/small");
     if (exit === 0) throw new Error("it was stored");
   });
   await checks.check("aws cli: neither an upload in parts nor a copy gets into it", async () => {
-    await refused(aws(worker, "s3", "cp", "large", at("cli/large")), denied);
-    await refused(aws(worker, "s3", "cp", `s3://${scratch}/cli/small`, at("cli/copied")), denied);
+    for (const key of [writer, worker]) {
+      await refused(aws(key, "s3", "cp", "large", at("cli/large")), denied);
+      await refused(aws(key, "s3", "cp", `s3://${scratch}/cli/small`, at("cli/copied")), denied);
+    }
     const listed = await succeed(aws(tester, "s3api", "list-objects-v2", "--bucket", datasets));
     if (listed.includes("cli/")) throw new Error(`it holds ${listed}`);
   });
@@ -139,11 +142,12 @@ async function onDatasets(
     // Put there as a client does that knows the condition.
     const { send } = await import("../../packages/localcloud/src/testing/s3bench.ts");
     const call = { method: "PUT", path: `/${datasets}/cli/kept`, headers: { "if-none-match": "*" }, body: "kept" };
-    expectSame((await send(store.endpoint, call, { credential: worker })).status, 200);
+    expectSame((await send(store.endpoint, call, { credential: worker })).status, 403);
+    expectSame((await send(store.endpoint, call, { credential: writer })).status, 200);
     await succeed(aws(store.owner, "s3", "cp", at("cli/kept"), "back"));
     expectSame(read("back").toString(), "kept");
     expectIn(await succeed(aws(store.owner, "s3", "ls", at("cli/"))), "kept");
-    await refused(aws(worker, "s3", "rm", at("cli/kept")), denied);
+    for (const key of [writer, worker]) await refused(aws(key, "s3", "rm", at("cli/kept")), denied);
     const doomed = JSON.stringify({ Objects: [{ Key: "cli/kept" }] });
     const many = await aws(worker, "s3api", "delete-objects", "--bucket", datasets, "--delete", doomed);
     expectIn(many.out + many.errors, denied);

@@ -4,12 +4,21 @@ import { buckets, stagingRoleArn } from "../../packages/cli/src/up/secrets.ts";
 import type { Checks } from "./checks.ts";
 import { scriptMaxMs } from "./limits.ts";
 import { bring, environmentOf, run } from "./programs.ts";
-import { type Store, tester } from "./store.ts";
+import { type Store, tester, writer } from "./store.ts";
 
 export async function tryBoto3(checks: Checks, store: Store, work: string): Promise<void> {
   const root = await bring("aws", ["awscli", "python3-boto3"]);
   const { worker, dispatcher } = store.secrets;
-  const asked = { url: store.url, ...buckets, role: stagingRoleArn, worker, dispatcher, owner: store.owner, tester };
+  const asked = {
+    url: store.url,
+    ...buckets,
+    role: stagingRoleArn,
+    worker,
+    dispatcher,
+    owner: store.owner,
+    tester,
+    writer,
+  };
   const env = { ...environmentOf(root, work), ORACLE: JSON.stringify(asked), AWS_EC2_METADATA_DISABLED: "true" };
   const script = join(import.meta.dirname, "boto3_script.py");
   const ended = await run("/usr/bin/python3", [script], { env, cwd: work, timeoutMs: scriptMaxMs });

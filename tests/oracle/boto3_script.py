@@ -52,23 +52,27 @@ def refused(code, call, *args, **kwargs):
     raise AssertionError(f"it was not refused with {code}")
 
 
-worker, owner, dispatcher, tester = (asked[name] for name in ("worker", "owner", "dispatcher", "tester"))
+worker, owner, dispatcher, tester, writer = (
+    asked[name] for name in ("worker", "owner", "dispatcher", "tester", "writer")
+)
 large = os.urandom(12 * 1024 * 1024)
 parts = boto3.s3.transfer.TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
 
 
 def put_needs_the_header():
-    error = refused("AccessDenied", client(worker).put_object, Bucket=datasets, Key="boto/a", Body=b"a")
+    error = refused("AccessDenied", client(writer).put_object, Bucket=datasets, Key="boto/a", Body=b"a")
     assert "If-None-Match: *" in str(error), str(error)
-    s3 = once(client(worker))
+    refused("AccessDenied", once(client(worker)).put_object, Bucket=datasets, Key="boto/a", Body=b"a")
+    s3 = once(client(writer))
     s3.put_object(Bucket=datasets, Key="boto/a", Body=b"first")
     refused("PreconditionFailed", s3.put_object, Bucket=datasets, Key="boto/a", Body=b"second")
     assert s3.get_object(Bucket=datasets, Key="boto/a")["Body"].read() == b"first"
 
 
 def parts_need_the_header():
-    refused("AccessDenied", client(worker).upload_fileobj, io.BytesIO(large), datasets, "boto/large", Config=parts)
-    s3 = once(client(worker))
+    for key in (writer, worker):
+        refused("AccessDenied", client(key).upload_fileobj, io.BytesIO(large), datasets, "boto/large", Config=parts)
+    s3 = once(client(writer))
     s3.upload_fileobj(io.BytesIO(large), datasets, "boto/large", Config=parts)
     got = s3.get_object(Bucket=datasets, Key="boto/large")
     assert got["ETag"].endswith('-3"'), got["ETag"]
@@ -76,11 +80,12 @@ def parts_need_the_header():
     refused("PreconditionFailed", s3.upload_fileobj, io.BytesIO(large), datasets, "boto/large", Config=parts)
 
 
-def workers_delete_nothing():
-    s3 = client(worker)
-    refused("AccessDenied", s3.delete_object, Bucket=datasets, Key="boto/a")
-    answer = s3.delete_objects(Bucket=datasets, Delete={"Objects": [{"Key": "boto/a"}]})
-    assert [one["Code"] for one in answer["Errors"]] == ["AccessDenied"], answer
+def writers_delete_nothing():
+    for key in (writer, worker):
+        s3 = client(key)
+        refused("AccessDenied", s3.delete_object, Bucket=datasets, Key="boto/a")
+        answer = s3.delete_objects(Bucket=datasets, Delete={"Objects": [{"Key": "boto/a"}]})
+        assert [one["Code"] for one in answer["Errors"]] == ["AccessDenied"], answer
     assert client(owner).head_object(Bucket=datasets, Key="boto/a")["ContentLength"] == 5
 
 
@@ -178,7 +183,7 @@ def sessions_open_one_folder():
 checks = [
     put_needs_the_header,
     parts_need_the_header,
-    workers_delete_nothing,
+    writers_delete_nothing,
     keys_are_any_bytes,
     pages_and_folders_are_listed,
     links_are_good_for_what_they_say,

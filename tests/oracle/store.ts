@@ -14,6 +14,9 @@ export interface Key {
 /** Puts things in place that nobody of a stack may put there, and looks behind the others. */
 export const tester = { accessKeyId: "TRACETESTER", secretAccessKey: "the-secret-of-the-tester-of-oracles" };
 
+/** May what the keys of attempts may, in all of the datasets bucket: for what other clients make of a bucket that is written once. */
+export const writer = { accessKeyId: "TRACEWRITER", secretAccessKey: "the-secret-of-the-writer-of-oracles" };
+
 export interface Store {
   readonly endpoint: S3Endpoint;
   readonly url: string;
@@ -37,6 +40,7 @@ export async function startStore(work: string): Promise<Store> {
     credentials: [
       ...read("s3-credentials"),
       { ...tester, grants: Object.values(buckets).map((bucket) => ({ bucket, actions: everything })) },
+      { ...writer, grants: Object.values(buckets).map((bucket) => ({ bucket, actions: ["GetObject", "PutObject"] })) },
     ],
     sessions: read("s3-sessions"),
     log: silentLog(),
