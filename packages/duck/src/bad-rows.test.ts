@@ -118,6 +118,22 @@ describe("CSV with rows set aside", () => {
     expect(bad.map(([line]) => line)).toEqual([2, 3, 5]);
   });
 
+  it("takes no type that would change a good value, where a quote that never ends leaves the dialect unknown", async () => {
+    const rows = Array.from(
+      { length: 199 },
+      (_, n) => `${n},${n}.25,2024-01-01 10:20:0${n % 10},000${n},1,"n",18446744073709551615,0.1234567890123456789`,
+    );
+    const head = "id,price,at,zip,flag,note,big,fine";
+    const file = put("open.csv", [head, ...rows, '200,5.5,2024-01-01 10:20:00,00200,1,"open,1,1'].join("\n"));
+    const { good, bad } = await run(file, "csv");
+    expect(bad.map(([line]) => line)).toEqual([201]);
+    expect(good).toHaveLength(199);
+    const [, seven] = [good?.[0], good?.[7]];
+    expect(seven?.map(String)).toEqual([
+      ...["7", "7.25", "2024-01-01T10:20:07.000", "0007", "1", "n", "18446744073709551615", "0.1234567890123456789"],
+    ]);
+  });
+
   it("skips lines and comments, which keep their numbers, and unpacks before", async () => {
     const text = "made by hand\n\n# a comment\na;b\n1;2\n# another\nx;4\n5;6\n";
     const file = put("packed.csv", gzipSync(text));

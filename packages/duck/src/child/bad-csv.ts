@@ -123,8 +123,26 @@ async function settle(engine: Engine, input: DuckInput, head: Head): Promise<Set
   return { dialect, columns, forms };
 }
 
-/** Tried in this order on the texts of a column. */
-const plainTypes = ["BOOLEAN", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP"];
+/**
+ * Tried in this order on the texts of a column: a type is taken only for texts that it holds without loss. A cast alone would
+ * round 1.5 to 2, cut the time off a date, make a number of the zip code 00123 and true of 1.
+ */
+const plainTypes: readonly (readonly [type: string, form: string])[] = [
+  ["BOOLEAN", "true|false"],
+  ["BIGINT", "-?(0|[1-9][0-9]*)"],
+  // Fifteen digits are what a double holds of any decimal number (IEEE 754).
+  ["DOUBLE", "-?(0|[1-9][0-9]{0,14})([.][0-9]{1,14})?([eE][+-]?[0-9]{1,3})?"],
+  ["DATE", "[0-9]{4}-[0-9]{2}-[0-9]{2}"],
+  ["TIMESTAMP", "[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"],
+];
+const doubleDigitsMax = 15;
+
+/** SQL that is true of a text that the type does not hold exactly. */
+function misfit(column: string, [type, form]: readonly [string, string]): string {
+  const digits = `length(regexp_replace(${column}, '[^0-9]|[eE].*$', '', 'g')) > ${doubleDigitsMax}`;
+  const longer = type === "DOUBLE" ? ` OR ${digits}` : "";
+  return `TRY_CAST(${column} AS ${type}) IS NULL OR NOT regexp_full_match(lower(${column}), lower(${literal(form)}))${longer}`;
+}
 
 /** As many columns as the first line has fields, called as it calls them, of the types that all values have. */
 async function byFirstLine(engine: Engine, input: DuckInput, head: Head, dialect: DuckDialect): Promise<DuckColumn[]> {
@@ -140,7 +158,7 @@ async function byFirstLine(engine: Engine, input: DuckInput, head: Head, dialect
   ];
   const [line] = await engine.rows(`SELECT * FROM read_csv(${globs([head.file])}, ${options.join(", ")}) LIMIT 1`);
   const counts = plain.flatMap(([column]) =>
-    plainTypes.map((type) => `count(${column}) FILTER (TRY_CAST(${column} AS ${type}) IS NULL) AS ${column}_${type}`),
+    plainTypes.map((one) => `count(${column}) FILTER (${misfit(column, one)}) AS ${column}_${one[0]}`),
   );
   const rest = options.map((option) => (option === "header = false" ? `header = ${dialect.header}` : option));
   const [misfits] = await engine.rows(
@@ -151,7 +169,7 @@ async function byFirstLine(engine: Engine, input: DuckInput, head: Head, dialect
     let name = (dialect.header ? line?.[column] : undefined) || column;
     for (let n = 1; taken.has(name.toLowerCase()); n += 1) name = `${line?.[column] || column}_${n}`;
     taken.add(name.toLowerCase());
-    return { name, type: plainTypes.find((type) => misfits?.[`${column}_${type}`] === "0") ?? "VARCHAR" };
+    return { name, type: plainTypes.find(([type]) => misfits?.[`${column}_${type}`] === "0")?.[0] ?? "VARCHAR" };
   });
 }
 
