@@ -156,7 +156,7 @@ export class Actions {
       const ended = queued.flatMap(({ task_id }) => {
         const row = rowOf.get(task_id);
         if (row === undefined || row.output_partition === null) return [];
-        return [{ job_id: row.job_id, output_partition: row.output_partition, lease_no: null }];
+        return [{ job_id: row.job_id, output_partition: row.output_partition, lease_no: null, dag_version_id: null }];
       });
       if (tracked.length > 0) wakeups.push(...(await afterEnd(tx, locked, ended)));
       if (limited.length > 0) wakeups.push(...(await admit(tx, limited)));

@@ -163,7 +163,47 @@ describe("appending", () => {
     expect(await world.db.raw("select position from cursors")).toEqual([{ position: "2" }]);
   });
 
+  test("a key asked for by hand beside a range names that range alone: another range is another slice", async () => {
+    await world.succeed(await claim("ingest"));
+    await world.fail(await taskOf("log"), "TR-5200"); // Dead: its range is not read.
+    await world.succeed(await claim("log", { append_key: "k" }));
+    await world.succeed(await claim("ingest"));
+    await world.fail(await taskOf("log"), "TR-5200");
+    await world.succeed(await claim("log", { append_key: "k" }));
+    expect(await seen("ds_log")).toHaveLength(2);
+    expect((await world.db.raw("select append_key from append_keys order by 1")).map((row) => row.append_key)).toEqual([
+      "k ds_in.1:0-1",
+      "k ds_in.1:1-2",
+    ]);
+  });
+
+  test("a key that is too long to keep is told from others that begin alike", async () => {
+    const long = "x".repeat(2_000);
+    await world.succeed(await claim("slices", { append_key: `${long}a` }));
+    await world.succeed(await claim("slices", { append_key: `${long}b` }));
+    await world.succeed(await claim("slices", { append_key: `${long}a` }));
+    expect(await seen("ds_slices")).toHaveLength(2);
+  });
+
+  test("news that another task has read meanwhile are not published again: the late task is superseded and over", async () => {
+    await world.succeed(await claim("ingest"));
+    const dead = await taskOf("log");
+    await world.fail(dead, "TR-5200");
+    await world.succeed(await claim("ingest"));
+    await world.succeed(await taskOf("log"));
+    await world.actions.replay({ orgId: world.orgId, name: "tests" }, [dead.task_id]);
+    const again = await take(dead.task_id);
+    expect(again.inputs).toMatchObject([{ from: 0, commit: 1 }]);
+    expect(await world.succeed(again)).toMatchObject({
+      accepted: true,
+      task_state: "completed",
+      commits: [{ outcome: "superseded" }],
+    });
+    expect(await head("ds_log")).toBe(1);
+  });
+
   test("a cursor that another moved refuses the commit, and the lease is kept", async () => {
+    await world.succeed(await claim("ingest"));
     await world.succeed(await claim("ingest"));
     const task = await taskOf("log");
     await world.db.raw(

@@ -189,11 +189,11 @@ async function decide(
   if (incomparable !== undefined) throw unordered(incomparable.output.place.dataset);
   const late = judged.some(({ verdict }) => verdict === "superseded" || verdict === "withdrawn");
   const commits = late ? [] : judged.flatMap((one, index) => commitOf(lease, one, scopes[index]?.whole ?? false));
-  await moveOn(tx, lease, result, {
+  const moved = await moveOn(tx, lease, result, {
     repeated: judged.some((one) => one.facts.append !== null),
     appended: !late && judged.some(({ output }) => output.place.strategy === "append"),
   });
-  if (late) return nothing(false);
+  if (late || moved === "behind") return nothing(false);
   const refs = judged.map((one): PublishedRef => {
     const made = commits.find((commit) => commit.generation_id === one.head.generation_id);
     if (made === undefined) return refOf(one, "unchanged");

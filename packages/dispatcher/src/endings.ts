@@ -97,8 +97,11 @@ export async function follow(
   const { tracked, limited } = jobsToLock(endings);
   const wakeups: WakeupRow[] = [];
   if (tracked.length > 0) {
-    const ended = endings.flatMap(({ lease: { job_id, output_partition, lease_no }, end: { taskState } }) =>
-      taskState === "queued" || output_partition === null ? [] : [{ job_id, output_partition, lease_no }],
+    const ended = endings.flatMap(
+      ({ lease: { job_id, output_partition, lease_no, dag_version_id }, end: { taskState } }) =>
+        taskState === "queued" || output_partition === null
+          ? []
+          : [{ job_id, output_partition, lease_no, dag_version_id }],
     );
     wakeups.push(...(await afterEnd(tx, locked, ended)));
   }

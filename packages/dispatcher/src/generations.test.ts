@@ -57,6 +57,28 @@ async function current(): Promise<Record<string, number>> {
 const inputsOf = (task: ClaimedTask | undefined) =>
   task?.inputs.map(({ dataset, generation, commit }) => `${dataset} ${generation}.${commit}`);
 
+describe("a deploy that begins a new generation", () => {
+  test.each(["queued", "running"])(
+    "while a task of the version before is %s has it built all the same",
+    async (when) => {
+      const source = (version: number) => `dag: built
+jobs:
+  one: { operator: ingest, outputs: [one], source: { file: a.csv } }
+  both: { operator: sql, inputs: [one], outputs: [{ dataset: both, version: ${version} }], sql: "select ${version}" }
+`;
+      await world.deploy(source(1));
+      await make("one").then((task) => world.succeed(task));
+      const early = when === "running" ? await claimAll() : [];
+      await world.deploy(source(2));
+      const old = when === "running" ? early : await claimAll();
+      expect(old.map((task) => task.job.name)).toEqual(["both"]);
+      await world.succeed(old[0] as ClaimedTask);
+      expect(await drain()).toEqual(["both"]);
+      expect((await current()).both).toBe(2);
+    },
+  );
+});
+
 /** Deployed, elsewhere too, and everything has run once. */
 async function begun(): Promise<void> {
   await world.deploy(dag());

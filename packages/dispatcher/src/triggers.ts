@@ -31,6 +31,8 @@ export interface EndedTask {
   readonly job_id: number;
   readonly output_partition: string;
   readonly lease_no: number | null;
+  /** The version of the DAG that the attempt ran; null with `lease_no`. */
+  readonly dag_version_id: number | null;
 }
 
 /** The one output partition of a dataset that is not partitioned. */

@@ -110,7 +110,8 @@ select session_id from sessions where public_id = $1 and closed_at is null and e
 -- params: lease_nos, task_ids, folders
 -- Pins the head of each input as of now, once per lease: what this attempt reads, whatever is committed while it runs. Of an
 -- input of which the news only are read, the range is the task's and was fixed at its first claim, as is the slice of an append:
--- whoever runs it again reads and writes the same; how far the job has read is told for each generation that it writes, so that one
+-- whoever runs it again reads and writes the same. The slice is the range, and what the payload asks for as append_key; of neither, the
+-- task itself. How far the job has read is told for each generation that it writes, so that one
 -- that is built anew is built from the beginning. A task of one partition reads that partition of the inputs that have any. And names the place of each output, with the head it had in the same snapshot
 -- (what is reverted later, the attempt does not know of), and until when something may be written there: 15 minutes past the
 -- lease, which is as long as the attempt's keys live. A task has one lease at a time, so nobody else fixes its slice.
@@ -144,15 +145,18 @@ with claimed as materialized (
     join job_outputs jo on jo.dag_version_id = c.dag_version_id and jo.job_id = c.job_id
     join datasets d on d.dataset_id = jo.dataset_id
     join generations g on g.generation_id = coalesce(jo.generation_id, d.current_generation_id)
-), slice as (
-  insert into task_slices (task_id, append_key, head_commit)
-  select o.task_id,
-         left(coalesce(nullif(o.asked_key, ''),
-                       (select string_agg(format('%s.%s:%s-%s', i.name, i.number, i.from_commit, i.to_commit), ',' order by i.name) from input i where i.lease_no = o.lease_no and i.read = 'new'),
-                       o.public_id::text), 1024),
-         min(o.head_commit)
+), named as materialized (
+  select o.task_id, min(o.head_commit) as head_commit,
+         coalesce(nullif(concat_ws(' ', nullif(o.asked_key, ''),
+                                   (select string_agg(format('%s.%s:%s-%s', i.name, i.number, i.from_commit, i.to_commit), ',' order by i.name) from input i where i.lease_no = o.lease_no and i.read = 'new')), ''),
+                  o.public_id::text) as key
     from output o where o.strategy = 'append'
    group by o.task_id, o.lease_no, o.public_id, o.asked_key
+), slice as (
+  -- A key that was cut could be that of another slice.
+  insert into task_slices (task_id, append_key, head_commit)
+  select n.task_id, case when length(n.key) <= 1024 then n.key else left(n.key, 900) || ' ' || encode(sha256(convert_to(n.key, 'UTF8')), 'hex') end, n.head_commit
+    from named n
   on conflict (task_id) do update set head_commit = excluded.head_commit where task_slices.head_commit is null
 )
 insert into staging (lease_no, generation_id, prefix, head_commit, write_until)

@@ -63,10 +63,12 @@ on conflict (job_id, output_partition, generation_id) do update
 -- params: job_ids, ended
 -- notnull: news
 -- Tasks are over: `ended` has their job_id, output_partition and, if an attempt ended them, its lease_no. What that attempt has read,
--- or newer, is done with; only what came later asks for another task. What waited for a task of that partition, of the jobs that
+-- or newer, is done with, unless it wrote generations that the job does not write any more since a deploy: what the new ones are to be
+-- made from has yet to be read; only what came later asks for another task. What waited for a task of that partition, of the jobs that
 -- the caller holds, is looked at again. `news`: whether any of these jobs may have something to read at all.
 with ended as materialized (
-  select e.job_id, e.output_partition, e.lease_no from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint)
+  select e.job_id, e.output_partition, e.lease_no, e.dag_version_id
+    from json_to_recordset($2::json) as e (job_id bigint, output_partition text, lease_no bigint, dag_version_id bigint)
 ), covered as materialized (
   select i.place
     from ended e
@@ -76,6 +78,15 @@ with ended as materialized (
    cross join lateral (
      select x.commit_no from attempt_inputs x where x.lease_no = e.lease_no and x.generation_id = i.generation_id offset 0) ai
    where i.commit_no <= ai.commit_no
+     and not exists (
+       select 1
+         from jobs j
+         join dags d on d.dag_id = j.dag_id
+         join job_outputs now on now.dag_version_id = d.current_version_id and now.job_id = j.job_id
+        where j.job_id = e.job_id and d.current_version_id <> e.dag_version_id
+          and not exists (select 1 from job_outputs mine
+                           where mine.dag_version_id = e.dag_version_id and mine.job_id = e.job_id and mine.dataset_id = now.dataset_id
+                             and mine.generation_id is not distinct from now.generation_id))
 ), woken as materialized (
   select i.place
     from unnest($1::bigint[]) j (job_id)
