@@ -307,7 +307,8 @@ function detailsOf(row: DescribeStagingRow | undefined): Partial<StagingPlace> {
   if (row === undefined) return {};
   return {
     write_until: row.write_until.toISOString(),
-    schema: (row.schema as Column[] | null) ?? [],
+    // Columns of files without a row bind nobody: an empty source says nothing of those to come.
+    schema: (row.filled ? (row.schema as Column[] | null) : null) ?? [],
     next_field_id: row.last_field_id + 1,
     ...(row.fingerprint === null
       ? {}

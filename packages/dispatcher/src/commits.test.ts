@@ -346,6 +346,22 @@ describe("schemas", () => {
     });
   });
 
+  test("bind nobody until there was a row: an empty source says nothing of those to come", async () => {
+    const empty = (manifest: { files: object[] }) => ({
+      ...manifest,
+      rows: 0,
+      schema: [{ name: "column0", type: "VARCHAR" }],
+      files: manifest.files.map((file) => ({ ...file, rows: 0 })),
+    });
+    const first = await claim("ingest");
+    await world.complete(first, { kind: "success", outputs: [world.stage(first, first.staging[0], empty)] });
+    const { task, answer } = await write({ name: "x", type: "INTEGER", field_id: 2 });
+    expect(task.staging[0]).toMatchObject({ schema: [], next_field_id: 2 });
+    expect(answer).toMatchObject({ accepted: true, commits: [{ commit: 2, outcome: "committed" }] });
+    const other = await write({ name: "y", type: "INTEGER" });
+    expect(other.answer).toMatchObject({ accepted: false, error: { code: "TR-4014" } });
+  });
+
   test("do not lose a column by themselves: nothing is published, and the task is dead", async () => {
     await write({ name: "x", type: "INTEGER" }, { name: "y", type: "VARCHAR" });
     const { answer } = await write({ name: "x", type: "INTEGER" });

@@ -264,7 +264,7 @@ function commitOf(lease: LockLeasesRow, { output, head, facts, keys, verdict }: 
   const { place } = output;
   if (output.kind === "unchanged") throw notUnchanged(place.dataset);
   const { manifest } = output;
-  const current = head.schema ?? (facts.schema as Column[] | null) ?? [];
+  const current = head.schema ?? (facts.filled ? (facts.schema as Column[] | null) : null) ?? [];
   const change = evolve(current, manifest.schema, head.last_field_id);
   if (change.kind === "refused") throw refusedSchema(place.dataset, change.faults);
   if (change.kind === "moved") throw movedFieldId(place.dataset, change.column);

@@ -165,10 +165,12 @@ on conflict do nothing;
 
 -- name: describeStaging
 -- params: lease_nos, task_ids
+-- notnull: filled
 -- nullable: schema fingerprint source
 -- What attempts are told of their outputs beside the place: the columns with the field ids that files carry, and what the last
 -- commit of the same partition, or of all of them, was made from.
-select st.lease_no, st.generation_id, st.write_until, g.last_field_id, h.schema, p.fingerprint, p.source
+select st.lease_no, st.generation_id, st.write_until, g.last_field_id, h.schema,
+       (select x.commit_no from commits x where x.generation_id = g.generation_id and x.row_count > 0 limit 1) is not null as filled, p.fingerprint, p.source
   from unnest($1::bigint[], $2::bigint[]) as w (lease_no, task_id)
  cross join lateral (select * from tasks x where x.task_id = w.task_id offset 0) t
  cross join lateral (select * from staging x where x.lease_no = w.lease_no offset 0) st

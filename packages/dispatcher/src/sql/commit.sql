@@ -16,13 +16,14 @@ select coalesce(json_agg(json_build_object('generation_id', generation_id, 'numb
 -- name: judgeOutputs
 -- params: outputs
 -- nullable: schema reverted_commit append same_fingerprint slice_key slice_head
--- notnull: place lasts ours
+-- notnull: place filled lasts ours
 -- What each output is by now, and what its attempt knew of it: whether its commit is news is decided by rules/supersede.ts. A
 -- statement of its own, because it must begin after the generations are locked. A partition that is not there may have been taken away
 -- by the dataset's last revert. `outputs`: place (in the order of the call), lease_no, task_id, generation_id, keys (of the
 -- partitions that the attempt writes), whole (it writes all there are), fingerprint. `lasts` are the inputs that the partitions
 -- were made from, one entry for each attempt that made some of them; `ours` are the attempt's own. The generation that the deployed
 -- version of the job reads counts as the latest one: after a deploy of an earlier version it is not the one with the highest number.
+-- `filled`: the generation had a row at any time; until then its columns bind nobody.
 with wanted as materialized (
   select o.place, o.lease_no, o.task_id, o.generation_id, o.keys, o.whole, o.fingerprint
     from json_to_recordset($1::json) as o (place int, lease_no bigint, task_id bigint, generation_id bigint, keys text[], whole boolean, fingerprint text)
@@ -40,7 +41,7 @@ with wanted as materialized (
    cross join lateral unnest(case when w.whole then array(select x.partition_key from partitions x where x.generation_id = w.generation_id) else w.keys end) k (partition_key)
    cross join lateral (select x.lease_no from partitions x where x.generation_id = w.generation_id and x.partition_key = k.partition_key offset 0) p
 )
-select w.place, c.schema, st.head_commit as claimed_head,
+select w.place, c.schema, (select x.commit_no from commits x where x.generation_id = g.generation_id and x.row_count > 0 limit 1) is not null as filled, st.head_commit as claimed_head,
        case when w.whole then g.reverted_commit
             else (select max(coalesce(p.reverted_commit, g.reverted_commit))
                     from unnest(w.keys) k (partition_key)
