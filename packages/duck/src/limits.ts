@@ -149,3 +149,6 @@ export const idleMsDefault = 300_000;
 export const concurrencyMaxDefault = 4;
 /** A child is kept ready again this long after a run at the latest, milliseconds; sooner after a shorter one. */
 export const prewarmWaitMsMax = 1_000;
+/** Keys are counted in so many rows first, and in all of them where these have more than a few. */
+export const partitionLookRows = 100_000;
+export const partitionLookKeysMax = 64;

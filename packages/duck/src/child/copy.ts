@@ -9,7 +9,9 @@ import {
   dictionaryBytes,
   outputFilesMax,
   partitionFilesSlack,
+  partitionLookKeysMax,
   partitionLookMs,
+  partitionLookRows,
   partitionsDirectMax,
   partitionsMax,
   rollBytes,
@@ -141,7 +143,8 @@ const nullKey = "a partition key is NULL";
 /**
  * In one pass while there are few keys, which is as fast as DuckDB is. Rows of many partitions in no order would become
  * thousands of small files, and each thread reserves a block for every one: then sorted by the key's hash. How many there
- * are is estimated before, from the key alone: memory that a first try has filled is not given back.
+ * are is estimated before where the first rows have many, from the key alone: memory that a first try has filled is not given
+ * back. Where they have few, the first try is given up as soon as it meets more.
  */
 async function copyPartitioned(engine: Engine, query: string, to: Partitioning): Promise<void> {
   const taken = new Set(to.columns.map(({ name }) => name.toLowerCase()));
@@ -150,8 +153,12 @@ async function copyPartitioned(engine: Engine, query: string, to: Partitioning):
   const column = identifier(to.partitionColumn);
   const hashed = `SELECT *, CASE WHEN ${column} IS NULL THEN error(${literal(nullKey)}) ELSE hash(${column}) END AS ${key} FROM (${query})`;
   const target = `TO ${literal(to.work)} (${[...to.options, `PARTITION_BY (${key})`].join(", ")})`;
-  const [found] = await engine.rows(`SELECT approx_count_distinct(${column}) AS keys FROM (${query})`);
-  const keys = Number(found?.keys ?? 0);
+  const count = async (rows: string) => {
+    const [found] = await engine.rows(`SELECT approx_count_distinct(${column}) AS keys FROM (${rows})`);
+    return Number(found?.keys ?? 0);
+  };
+  const first = await count(`SELECT ${column} FROM (${query}) LIMIT ${partitionLookRows}`);
+  const keys = first > partitionLookKeysMax ? await count(query) : first;
   // An estimate may be off by some hundredths.
   if (keys > 2 * partitionsMax) throw tooManyKeys(to.partitionColumn);
   if (keys <= partitionsDirectMax) {
@@ -171,7 +178,7 @@ async function copyPartitioned(engine: Engine, query: string, to: Partitioning):
 /** False where sorting is better; everything else that goes wrong is thrown. */
 async function direct(engine: Engine, copy: string, to: Partitioning): Promise<boolean> {
   const scattered = ({ folders, files }: Count) => files - folders > partitionFilesSlack + folders / 10;
-  const watch = watchFolders(to.work, (count) => count.folders > partitionsMax || scattered(count), engine);
+  const watch = watchFolders(to.work, (count) => count.folders > 2 * partitionsDirectMax || scattered(count), engine);
   try {
     await guarded(engine.rows(copy), to.partitionColumn, watch);
     return !scattered(watch.look());
