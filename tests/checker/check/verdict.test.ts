@@ -5,7 +5,9 @@ import { expect, test } from "vitest";
 import { rules, Verdict } from "./verdict.ts";
 
 test("the documentation names every rule in the checker's own words", () => {
-  const text = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "checker.md"), "utf8");
+  const page = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "checker.md"), "utf8");
+  // Those of datasets, further down, are held to their own checker.
+  const [text = ""] = page.split(/^## Datasets$/m);
   const rows = [...text.matchAll(/^\| `([a-z_]+)` \| (.+) \|$/gm)].map(([, rule, words]) => [rule, words]);
   expect(rows).toEqual(Object.entries(rules));
 });
