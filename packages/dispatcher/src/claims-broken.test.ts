@@ -1,6 +1,6 @@
 /** Claims that fail after their leases were committed: nobody would hear of those, so they are told or go back. */
 import { TraceError } from "@trace/contracts";
-import type { Database } from "@trace/kit";
+import type { Database, Queryable } from "@trace/kit";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Claims } from "./claims.ts";
 import { Jobs } from "./jobs.ts";
@@ -20,12 +20,16 @@ const away = new TraceError("TR-1009", { detail: "Postgres is away" });
 /** Claims over a database that is away for these statements, `passed` times not. */
 function broken(statement: string, passed = 0): Claims {
   let calls = 0;
-  const db = {
+  const over = (to: Queryable) => ({
     query: (asked: { name: string }, params: never) => {
       if (asked.name === statement) calls += 1;
       if (asked.name === statement && calls > passed) return Promise.reject(away);
-      return world.db.query(asked as never, params);
+      return to.query(asked as never, params);
     },
+  });
+  const db = {
+    ...over(world.db),
+    transaction: (work: (tx: unknown) => Promise<unknown>) => world.db.transaction((tx) => work(over(tx))),
   } as unknown as Database;
   return new Claims({
     db,
@@ -61,7 +65,7 @@ test("a sweep that fails and nothing claimed fails the claim", async () => {
   expect(await world.count("leases")).toBe(0);
 });
 
-test.each(["jobsOfVersions", "pinInputs", "describeLeases"])(
+test.each(["jobsOfVersions", "holdInputs", "pinInputs", "describeLeases"])(
   "leases that cannot be described go back: %s",
   async (statement) => {
     const [id = ""] =

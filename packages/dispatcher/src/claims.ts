@@ -22,6 +22,7 @@ import {
   describeLeases,
   describeStaging,
   firstReady,
+  holdInputs,
   pinInputs,
   queueByName,
   sessionIsLive,
@@ -243,10 +244,14 @@ export class Claims {
   async #relations(rows: readonly Claimed[]): Promise<Map<number, Relations>> {
     if (rows.length === 0) return new Map();
     const { db } = this.#options;
-    await db.query(pinInputs, {
-      lease_nos: rows.map((row) => row.lease_no),
-      task_ids: rows.map((row) => row.task_id),
-      folders: rows.map((row) => stagingFolder(row.token)),
+    const task_ids = rows.map((row) => row.task_id);
+    await db.transaction(async (tx) => {
+      await tx.query(holdInputs, { task_ids });
+      await tx.query(pinInputs, {
+        lease_nos: rows.map((row) => row.lease_no),
+        task_ids,
+        folders: rows.map((row) => stagingFolder(row.token)),
+      });
     });
     const described = await db.query(describeLeases, { tokens: rows.map((row) => row.token) });
     const places = await this.#places(described);

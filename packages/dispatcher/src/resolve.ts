@@ -252,12 +252,12 @@ function pointOfInput(row: InputsOfLeaseRow): Point {
   };
 }
 
-/** An attempt's pins hold purges back; only one that was claimed while a purge ran can come to this, and its next try pins anew. */
+/** Pins hold purges back from before they are seen (holdInputs), so only the range of a task that was dead for a while can come to this. */
 function purgedInput(name: string, commit: number): TraceError {
   return new TraceError("TR-4031", {
     detail: `commit ${commit} of dataset '${name}', which the attempt is to read, was purged`,
-    why: "the purge and the claim met",
-    fix: "nothing: the task is tried again by itself and reads the head of then",
+    why: "the task had ended when it was purged, and was replayed since",
+    fix: "let a new task read what there is by now: 'trace run DAG --job JOB'",
   });
 }
 

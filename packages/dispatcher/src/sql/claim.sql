@@ -106,6 +106,24 @@ select jv.dag_version_id, jv.job_id, d.name as dag, jv.definition, jv.timeout_ms
 -- params: session_public_id
 select session_id from sessions where public_id = $1 and closed_at is null and expires_at > clock_timestamp();
 
+-- name: holdInputs
+-- params: task_ids
+-- notnull: generation_id
+-- Keeps purges away from what these tasks read until the transaction is over. The pins must be taken by a statement that begins
+-- afterwards: one that began before would pin a head that was given up while it waited for its own rows. A generation that is being
+-- built is held too, because it may be the current one by then. Commits go on, and a claim waits for no more than one step of a purge.
+select g.generation_id from generations g
+ where g.generation_id = any (array(
+   select coalesce(ji.generation_id, x.generation_id)
+     from unnest($1::bigint[]) as c (task_id)
+    cross join lateral (select t.dag_version_id, t.job_id from tasks t where t.task_id = c.task_id offset 0) t
+     join job_inputs ji on ji.dag_version_id = t.dag_version_id and ji.job_id = t.job_id
+     join datasets d on d.dataset_id = ji.dataset_id
+    cross join lateral (
+      select d.current_generation_id as generation_id
+      union all select s.generation_id from generation_switches s where s.dataset_id = d.dataset_id) x))
+ order by g.generation_id for key share;
+
 -- name: pinInputs
 -- params: lease_nos, task_ids, folders
 -- Pins the head of each input as of now, once per lease: what this attempt reads, whatever is committed while it runs. Of an
@@ -114,7 +132,8 @@ select session_id from sessions where public_id = $1 and closed_at is null and e
 -- task itself. How far the job has read is told for each generation that it writes, so that one
 -- that is built anew is built from the beginning. A task of one partition reads that partition of the inputs that have any. And names the place of each output, with the head it had in the same snapshot
 -- (what is reverted later, the attempt does not know of), and until when something may be written there: 15 minutes past the
--- lease, which is as long as the attempt's keys live. A task has one lease at a time, so nobody else fixes its slice.
+-- lease, which is as long as the attempt's keys live. A task has one lease at a time, so nobody else fixes its slice. The caller holds
+-- the inputs (holdInputs), so that nothing pinned here is being purged.
 with claimed as materialized (
   select c.lease_no, c.task_id, c.folder, t.public_id, t.dag_version_id, t.job_id, t.output_partition, t.payload, l.deadline
     from unnest($1::bigint[], $2::bigint[], $3::text[]) as c (lease_no, task_id, folder)

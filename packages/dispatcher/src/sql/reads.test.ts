@@ -15,6 +15,7 @@ import {
   endAttempts,
   findAttempts,
   firstReady,
+  holdInputs,
   liveLeases,
   lockExpiredLeases,
   lockLeases,
@@ -79,6 +80,7 @@ const hot: readonly Look[] = [
   ["findAttempts, held by their outcomes", findAttempts, [from("lease_no", "outcomes"), over]],
   ["findAttempts, with rows of their own", findAttempts, [from("lease_no", "attempts"), from("task_id", "attempts")]],
   ["addCompletedEvents", addCompletedEvents, [over]],
+  ["holdInputs", holdInputs, [from("task_id", "leases")]],
   [
     "pinInputs",
     pinInputs,

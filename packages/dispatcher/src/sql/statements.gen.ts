@@ -196,6 +196,18 @@ export const sessionIsLive: Statement<SessionIsLiveParams, SessionIsLiveRow> = {
   text: "select session_id from sessions where public_id = $1 and closed_at is null and expires_at > clock_timestamp()",
 };
 
+export interface HoldInputsParams {
+  readonly task_ids: readonly number[];
+}
+export interface HoldInputsRow {
+  readonly generation_id: number;
+}
+export const holdInputs: Statement<HoldInputsParams, HoldInputsRow> = {
+  name: "holdInputs",
+  params: ["task_ids"],
+  text: "select g.generation_id from generations g\n where g.generation_id = any (array(\n   select coalesce(ji.generation_id, x.generation_id)\n     from unnest($1::bigint[]) as c (task_id)\n    cross join lateral (select t.dag_version_id, t.job_id from tasks t where t.task_id = c.task_id offset 0) t\n     join job_inputs ji on ji.dag_version_id = t.dag_version_id and ji.job_id = t.job_id\n     join datasets d on d.dataset_id = ji.dataset_id\n    cross join lateral (\n      select d.current_generation_id as generation_id\n      union all select s.generation_id from generation_switches s where s.dataset_id = d.dataset_id) x))\n order by g.generation_id for key share",
+};
+
 export interface PinInputsParams {
   readonly lease_nos: readonly number[];
   readonly task_ids: readonly number[];
