@@ -120,6 +120,41 @@ describe("an attempt whose inputs are older than those of what is there", () => 
   });
 });
 
+describe("an attempt that found with newer inputs what is there already", () => {
+  const content = (letter: string) => (manifest: object) => ({ ...manifest, fingerprint: letter.repeat(64) });
+  const finish = (task: ClaimedTask, letter: string) =>
+    world.complete(task, { kind: "success", outputs: [world.stage(task, task.staging[0], content(letter))] });
+
+  test("is heeded: one that read something in between does not take readers back to it", async () => {
+    await commitInput("left");
+    await commitInput("right");
+    const first = await take("join");
+    await finish(first, "a");
+    await commitInput("left");
+    const between = await leftBehind();
+    await commitInput("left");
+    const young = await take("join");
+    expect(await finish(young, "a")).toMatchObject({ commits: [{ commit: 1, outcome: "unchanged" }] });
+    expect(await head()).toEqual({ head: 1, lease: young.lease_no });
+    expect(await finish(between, "b")).toMatchObject({
+      accepted: true,
+      commits: [{ commit: 1, outcome: "superseded" }],
+    });
+    expect(await head()).toEqual({ head: 1, lease: young.lease_no });
+    expect(await world.count("commits", `lease_no = ${first.lease_no}`)).toBe(1);
+  });
+
+  test("with the same inputs changes nothing, not even whose attempt is named", async () => {
+    await commitInput("left");
+    await commitInput("right");
+    const first = await take("join");
+    await finish(first, "a");
+    await world.create("order", "join");
+    expect(await finish(await take("join"), "a")).toMatchObject({ commits: [{ commit: 1, outcome: "unchanged" }] });
+    expect(await head()).toEqual({ head: 1, lease: first.lease_no });
+  });
+});
+
 describe("commits to one dataset", () => {
   test("are numbered without a gap and timed strictly in order, also when all come at once", async () => {
     const tasks: ClaimedTask[] = [];

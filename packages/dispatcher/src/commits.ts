@@ -26,6 +26,7 @@ import { evolve } from "./rules/evolve.ts";
 import { judgeOutput, type OutputFacts, type ReadInput, type Verdict } from "./rules/supersede.ts";
 import {
   commitOutputs,
+  confirmOutputs,
   type JudgeOutputsRow,
   judgeOutputs,
   type LockLeasesRow,
@@ -90,6 +91,7 @@ export async function publishAll(
   const heads = new Map((locked?.heads as Head[] | undefined)?.map((head) => [head.generation_id, head]));
   const facts = await factsOf(tx, publications, asked);
   const commits: Commit[] = [];
+  const confirmed: Confirmation[] = [];
   const outcomes: (Published | TraceError)[] = [];
   for (const [at, publication] of publications.entries()) {
     const scopes = asked[at];
@@ -101,11 +103,23 @@ export async function publishAll(
     else {
       const after_us = commits.length; // Commits of one attempt share a time, and no other has it.
       commits.push(...decided.commits.map((commit) => ({ ...commit, after_us })));
+      confirmed.push(...decided.confirmed);
       outcomes.push(decided.published);
     }
   }
   if (commits.length > 0) await write(tx, commits, locked?.committed_at ?? "", outcomes);
+  if (confirmed.length > 0) await tx.query(confirmOutputs, { outputs: JSON.stringify(confirmed) });
   return outcomes;
+}
+
+/** A dataset that holds already what an attempt made from newer inputs. */
+interface Confirmation {
+  readonly generation_id: number;
+  readonly keys: readonly string[];
+  readonly whole: boolean;
+  readonly append_key: string | null;
+  readonly lease_no: number;
+  readonly [column: string]: unknown;
 }
 
 interface Scope {
@@ -167,12 +181,18 @@ interface Known {
   readonly heads: ReadonlyMap<number, Head>;
 }
 
+interface Decided {
+  readonly published: Published;
+  readonly commits: Commit[];
+  readonly confirmed: Confirmation[];
+}
+
 /** Judges an attempt, moves its cursors, and says which commits it makes. The heads are as they will be once these are written. */
 async function decide(
   tx: Queryable,
   { lease, result, outputs }: Publication,
   { scopes, facts, heads }: Known,
-): Promise<{ published: Published; commits: Commit[] }> {
+): Promise<Decided> {
   const judged = outputs.map((output, index): Judged => {
     const head = heads.get(output.place.generationId);
     const fact = facts[index];
@@ -182,7 +202,7 @@ async function decide(
   });
   const nothing = (again: boolean) => {
     const refs = judged.map((one) => refOf(one, "superseded"));
-    return { published: { refs, committed: [], again }, commits: [] };
+    return { published: { refs, committed: [], again }, commits: [], confirmed: [] };
   };
   if (judged.some(({ verdict }) => verdict === "reverted")) return nothing(true);
   const incomparable = judged.find(({ verdict }) => verdict === "incomparable");
@@ -205,7 +225,19 @@ async function decide(
     commitNo: commit_no,
     partitions: [] as string[],
   }));
-  return { published: { refs, committed, again: false }, commits };
+  const confirmed = judged.flatMap((one, index) => confirmationOf(lease, one, scopes[index]?.whole ?? false));
+  return { published: { refs, committed, again: false }, commits, confirmed };
+}
+
+function confirmationOf(
+  lease: LockLeasesRow,
+  { output, facts, keys, verdict }: Judged,
+  whole: boolean,
+): Confirmation[] {
+  if (verdict !== "confirmed") return [];
+  const { generationId: generation_id, strategy } = output.place;
+  const append_key = strategy === "append" ? (facts.slice_key ?? lease.public_id) : null;
+  return [{ generation_id, keys, whole, append_key, lease_no: lease.lease_no }];
 }
 
 /** Writes all commits, and into what was published the partitions that each of them changed. */
@@ -260,7 +292,7 @@ function scopeOf(output: CheckedOutput, lease: Pick<LockLeasesRow, "output_parti
 }
 
 function commitOf(lease: LockLeasesRow, { output, head, facts, keys, verdict }: Judged, whole: boolean): Commit[] {
-  if (verdict === "unchanged") return [];
+  if (verdict === "unchanged" || verdict === "confirmed") return [];
   const { place } = output;
   if (output.kind === "unchanged") throw notUnchanged(place.dataset);
   const { manifest } = output;

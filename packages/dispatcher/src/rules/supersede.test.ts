@@ -72,6 +72,11 @@ describe("the verdict on an output", () => {
     { what: "reverted before the claim", facts: { ...replace, revertedCommit: 5 }, verdict: "commit" },
     { what: "the same content", facts: { ...replace, sameContent: 4 }, verdict: "unchanged" },
     {
+      what: "the same content from newer inputs",
+      facts: { ...replace, ours: at(3, 4), sameContent: 4 },
+      verdict: "confirmed",
+    },
+    {
       what: "the same content from older inputs",
       facts: { ...replace, ours: at(1, 1), sameContent: 4 },
       verdict: "superseded",

@@ -50,6 +50,8 @@ export type Verdict =
   | "commit"
   /** It is what is there. */
   | "unchanged"
+  /** It is what is there, and what is there was made from older inputs: these are noted, or an attempt in between would count as news. */
+  | "confirmed"
   /** What is there was made from newer inputs: the attempt's work is done, and of no use. */
   | "superseded"
   /** Somebody took back the partition while the attempt ran: its work counts for nothing, and is to be done again. */
@@ -68,5 +70,6 @@ export function judgeOutput(facts: OutputFacts): Verdict {
   const orders = facts.lasts.map((last) => compareInputs(facts.ours, last));
   if (orders.includes("incomparable") || (orders.includes("older") && orders.includes("newer"))) return "incomparable";
   if (orders.includes("older")) return "superseded";
-  return facts.sameContent === null ? "commit" : "unchanged";
+  if (facts.sameContent === null) return "commit";
+  return orders.includes("newer") ? "confirmed" : "unchanged";
 }
