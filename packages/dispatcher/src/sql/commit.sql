@@ -160,21 +160,30 @@ select w.generation_id, w.commit_no, coalesce(t.partitions, '{}') as partitions
 -- What is there is what newer inputs make, too: the partitions and slices are held to be made from these from now on, so that an
 -- attempt that read something in between cannot take them back to it. The commits keep the attempts that made them. The caller holds
 -- the leases and the generations, as of a commit. `outputs`: generation_id, keys, whole (all partitions there are), append_key (of
--- an append alone), lease_no.
+-- an append alone), lease_no. Nobody else changes rows of a locked generation, so they may be named by where they are.
 with wanted as materialized (
   select o.generation_id, o.keys, o.whole, o.append_key, o.lease_no
     from json_to_recordset($1::json) as o (generation_id bigint, keys text[], whole boolean, append_key text, lease_no bigint)
-), touched as materialized (
-  select w.generation_id, k.partition_key, w.append_key, w.lease_no
-    from wanted w
-   cross join lateral unnest(case when w.whole then array(select x.partition_key from partitions x where x.generation_id = w.generation_id) else w.keys end) k (partition_key)
 ), partition as (
-  update partitions p set lease_no = t.lease_no
-    from touched t where t.append_key is null and p.generation_id = t.generation_id and p.partition_key = t.partition_key
+  update partitions p
+     set lease_no = (select w.lease_no from wanted w where w.generation_id = p.generation_id and (w.whole or p.partition_key = any (w.keys)) limit 1)
+   where p.ctid = any (array(
+     select x.place
+       from wanted w
+      cross join lateral unnest(case when w.whole then array(select y.partition_key from partitions y where y.generation_id = w.generation_id) else w.keys end) k (partition_key)
+      cross join lateral (select y.ctid as place from partitions y where y.generation_id = w.generation_id and y.partition_key = k.partition_key offset 0) x
+      where w.append_key is null))
   returning p.partition_key
 ), slice as (
-  update append_keys a set lease_no = t.lease_no
-    from touched t where a.generation_id = t.generation_id and a.partition_key = t.partition_key and a.append_key = t.append_key
+  update append_keys a
+     set lease_no = (select w.lease_no from wanted w where w.generation_id = a.generation_id and a.partition_key = any (w.keys) and w.append_key = a.append_key limit 1)
+   where a.ctid = any (array(
+     select x.place
+       from wanted w
+      cross join lateral unnest(w.keys) k (partition_key)
+      cross join lateral (
+        select y.ctid as place from append_keys y
+         where y.generation_id = w.generation_id and y.partition_key = k.partition_key and y.append_key = w.append_key offset 0) x))
   returning a.partition_key
 )
 select (select count(*)::int from partition) + (select count(*)::int from slice) as confirmed;
