@@ -181,6 +181,8 @@ export type ResolvedFile = z.infer<typeof resolvedFileSchema>;
 /** A dataset pinned at one commit with exactly the files readers see there. */
 export const resolvedDatasetSchema = commitRefSchema.extend({
   committed_at: timeSchema.nullable(),
+  /** Its files belong to partitions with keys. */
+  partitioned: z.boolean().optional(),
   schema: z.array(columnSchema),
   files: z.array(resolvedFileSchema),
 });

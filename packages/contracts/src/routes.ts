@@ -113,7 +113,7 @@ export const userRoutes = defineRoutes({
     description: "Checks the file, stores it as a version named by the hash of its content, and makes it current.",
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: deployAnswerSchema,
-    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
+    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030", "TR-4032"],
   },
   listDags: {
     method: "GET",
@@ -132,7 +132,7 @@ export const userRoutes = defineRoutes({
       "Does all of a deploy in a transaction and takes it back: jobs and datasets that change, generations that would be made, and the tasks that would start. Nothing is written. A file that a deploy would refuse is refused with the same errors.",
     body: z.object({ file_name: z.string().max(255), source: z.string().max(dagSourceBytesMax) }),
     answer: dagPlanSchema,
-    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030"],
+    errors: [...dagCodes, "TR-4010", "TR-4011", "TR-4030", "TR-4032"],
   },
   run: {
     method: "POST",

@@ -8,6 +8,7 @@ jobs:
   left: { operator: ingest, outputs: [ds_left], source: { file: a.csv } }
   right: { operator: ingest, outputs: [ds_right], source: { file: a.csv } }
   join: { operator: sql, inputs: [ds_left, ds_right], outputs: [ds_joined], sql: "select 1" }
+  add: { operator: sql, inputs: [ds_left], outputs: [{ dataset: ds_added, strategy: append }], sql: "select 1" }
   after: { operator: sql, inputs: [ds_joined], outputs: [ds_after], sql: "select 1" }
 `;
 
@@ -142,6 +143,24 @@ describe("an attempt that found with newer inputs what is there already", () => 
     });
     expect(await head()).toEqual({ head: 1, lease: young.lease_no });
     expect(await world.count("commits", `lease_no = ${first.lease_no}`)).toBe(1);
+  });
+
+  test("is heeded for a slice of an append as well", async () => {
+    const slice = async () => {
+      await world.db.raw("delete from ready; delete from live_outputs");
+      const [made] = await world.tasks.create(world.orgId, [
+        { dag: "order", job: "add", priority: 0, payload: { append_key: "k" } },
+      ]);
+      const [task] = await world.claim(await world.session(), 1, [made?.task_id ?? ""]);
+      return task as ClaimedTask;
+    };
+    await commitInput("left");
+    await finish(await slice(), "a");
+    await commitInput("left");
+    const between = await slice();
+    await commitInput("left");
+    expect(await finish(await slice(), "a")).toMatchObject({ commits: [{ commit: 1, outcome: "unchanged" }] });
+    expect(await finish(between, "b")).toMatchObject({ commits: [{ commit: 1, outcome: "superseded" }] });
   });
 
   test("with the same inputs changes nothing, not even whose attempt is named", async () => {

@@ -16,6 +16,7 @@ import {
   generationDefinitions,
   keyAncestorsOf,
   partitionFaults,
+  partitionFilterFaults,
 } from "./rules/generations.ts";
 import { ancestorsOf } from "./runs.ts";
 import {
@@ -303,7 +304,7 @@ async function claimDatasets(
   const others = new Map(kinds.map((row) => [row.name, row.partitioning]));
   const definitions = generationDefinitions(dag, others);
   for (const [name, { partitioning }] of definitions) others.set(name, partitioning);
-  refuse(partitionFaults(dag, others).map(notByPartition));
+  refuse([...partitionFaults(dag, others).map(notByPartition), ...partitionFilterFaults(dag, others).map(notFiltered)]);
   const datasetIds = new Map([...found].map(([name, row]) => [name, row.dataset_id]));
   for (const [dataset, job] of writers) {
     let generationId: number | null = null;
@@ -339,6 +340,15 @@ function notByPartition({ job, detail }: { readonly job: string; readonly detail
     where: `jobs.${job}.execution`,
     why: "a task of such a job is for one partition of its inputs, and reads the partition with the same key of each",
     fix: "take 'execution: per_partition' out, or read datasets whose partitions have the same keys",
+  });
+}
+
+function notFiltered({ job, dataset, at }: { job: string; dataset: string; at: number }): TraceError {
+  return new TraceError("TR-4032", {
+    detail: `job '${job}' reads '${dataset}' by the keys of partitions, and '${dataset}' has no partitions`,
+    where: `jobs.${job}.inputs[${at}].where.partition`,
+    why: "no row would pass, and the job would work on nothing",
+    fix: `filter by a column ('trace dataset show ${dataset}' shows them), take 'partition' out of 'where', or give the job that writes '${dataset}' partitions`,
   });
 }
 

@@ -233,6 +233,35 @@ describe("an earlier version", () => {
   });
 });
 
+describe("a filter by the keys of partitions", () => {
+  const filtered = (dataset: string, keys: string) =>
+    `dag: filtered\njobs:\n  f: { operator: sql, inputs: [{ dataset: ${dataset}, where: { partition: ${keys} } }], outputs: [filtered], sql: "select 1" }\n`;
+
+  test("of a dataset that has none is refused, whichever DAG writes it", async () => {
+    await world.deploy(dag());
+    const refused = world.deploy(filtered("one", "[us, '2001-01']"));
+    await expect(refused).rejects.toMatchObject({
+      code: "TR-4032",
+      where: "jobs.f.inputs[0].where.partition",
+      message: "job 'f' reads 'one' by the keys of partitions, and 'one' has no partitions",
+    });
+    expect(await world.count("dags", "name = 'filtered'")).toBe(0);
+    const own = `${filtered("own", "us")}  o: { operator: ingest, outputs: [own], source: { file: a.csv } }\n`;
+    await expect(world.deploy(own)).rejects.toMatchObject({ code: "TR-4032" });
+    expect(await world.deploy(filtered("one", "['']"))).toMatchObject({ number: 1 });
+  });
+
+  test("of a dataset that has some is taken, and what a reader is told says so", async () => {
+    await world.deploy(dag());
+    await world.deploy(
+      "dag: keyed\njobs:\n  k: { operator: ingest, partitions: { keys: [us] }, outputs: [keyed], source: { file: a.csv }, sql: select $partition }\n",
+    );
+    expect(await world.deploy(filtered("keyed", "[us, de]"))).toMatchObject({ changed: true });
+    expect(await world.read("keyed")).toMatchObject({ partitioned: true });
+    expect(await world.read("one")).toMatchObject({ partitioned: false });
+  });
+});
+
 describe("a job per partition", () => {
   const perPartition = (inputs: string) =>
     `dag: per\njobs:\n  j: { operator: sql, execution: per_partition, inputs: [${inputs}], outputs: [per], sql: "select 1" }\n`;

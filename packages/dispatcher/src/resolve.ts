@@ -42,6 +42,7 @@ interface Point {
   readonly generation: number;
   readonly commit: number;
   readonly committedAt: string | null;
+  readonly partitioned: boolean;
   readonly schema: Column[];
   /** Files of these partitions alone; null: of all. */
   readonly keys: readonly string[] | null;
@@ -180,6 +181,7 @@ export class Resolver {
         generation: point.generation,
         commit: point.commit,
         committed_at: point.committedAt,
+        partitioned: point.partitioned,
         schema: point.schema,
         files: rows.map((row) => this.#file(row, presign)),
       });
@@ -232,6 +234,7 @@ function pointOf(request: DatasetRequest, row: PickCommitsRow | undefined): Poin
     generation: row.number,
     commit: row.commit_no,
     committedAt: row.committed_at,
+    partitioned: row.partitioned === true,
     schema: (row.schema as Column[] | null) ?? [],
     keys: partitions === undefined ? null : [...new Set(partitions)].sort(),
     from: null,
@@ -246,6 +249,7 @@ function pointOfInput(row: InputsOfLeaseRow): Point {
     generation: row.number,
     commit: row.commit_no,
     committedAt: row.committed_at,
+    partitioned: row.partitioned === true,
     schema: (row.schema as Column[] | null) ?? [],
     keys: row.partition_key === null ? null : [row.partition_key],
     from: row.from_commit,

@@ -28,8 +28,8 @@ interface Fetch {
 }
 
 /**
- * Throws TR-4012 (an input has no commit), TR-5013 (the files are not those of the claim), TR-5009 (too many bytes),
- * TR-5008 (checksum), TR-5012 (disk), and what the store throws.
+ * Throws TR-4012 (an input has no commit), TR-4032 (a filter by partition of what has none), TR-5013 (the files are not those of
+ * the claim), TR-5009 (too many bytes), TR-5008 (checksum), TR-5012 (disk), and what the store throws.
  */
 export async function fetchInputs(context: OperatorContext): Promise<FetchedInput[]> {
   for (const pin of context.task.inputs) requireCommit(pin);
@@ -91,11 +91,22 @@ function pruned(context: OperatorContext, dataset: ResolvedDataset, declared: re
   if (wanted === undefined) return dataset;
   // A dataset that has no partitions has one without a key.
   const keys = new Set(wanted.map((value) => (value === null ? "" : String(value))));
+  if (dataset.partitioned === false && !keys.has("")) throw unpartitioned(dataset.dataset);
   const files = dataset.files.filter(({ partition = "" }) => keys.has(partition));
   context.log.info(
     `${files.length} of ${dataset.files.length} files of '${dataset.dataset}' are of the partitions wanted`,
   );
   return { ...dataset, files };
+}
+
+/** The deploy refuses what it knows of; the dataset of another DAG may have become one without partitions since. */
+function unpartitioned(dataset: string): TraceError {
+  return new TraceError("TR-4032", {
+    detail: `the input '${dataset}' is to be read by the keys of partitions, and has none`,
+    where: `dataset ${dataset}`,
+    why: "no row would pass, and the job would work on nothing",
+    fix: `filter by a column ('trace dataset show ${dataset}' shows them), or take 'partition' out of 'where' and deploy again`,
+  });
 }
 
 async function fetchAll(context: OperatorContext, fetches: readonly Fetch[], total: number): Promise<void> {

@@ -71,6 +71,21 @@ export function partitionFaults(
   });
 }
 
+/** Inputs that are to be read by the keys of partitions, of datasets that have none: nothing could ever be read. */
+export function partitionFilterFaults(
+  dag: DagDefinition,
+  kinds: ReadonlyMap<string, string>,
+): { readonly job: string; readonly dataset: string; readonly at: number }[] {
+  return dag.jobs.flatMap((job) =>
+    job.inputs.flatMap(({ dataset, where }, at) => {
+      const keys = where?.partition;
+      // The one partition of such a dataset has the empty key.
+      if (keys === undefined || keys.includes("") || kinds.get(dataset) !== notPartitioned) return [];
+      return [{ job: job.name, dataset, at }];
+    }),
+  );
+}
+
 /**
  * For each job, the ancestors of which a task of one partition waits for the same partition alone: every way from the one to the
  * other goes through tasks of single partitions. Of all others it waits for every task.

@@ -27,11 +27,11 @@ select count(*)::int as held, clock_timestamp()::text as clock from held;
 -- name: pickCommits
 -- params: org_id, asked, clock?
 -- notnull: place
--- nullable: generation_id number head_commit commit_no committed_at schema purged settled passed
+-- nullable: generation_id number partitioned head_commit commit_no committed_at schema purged settled passed
 -- One statement, one snapshot: which commit each of several datasets is at, at its head, at a number, or at a moment. `settled`:
 -- no commit with an earlier time can arrive, because the head is as late; `passed`: the moment lies before `clock`. A dataset that
 -- is not there has no row. `asked`: place, dataset, generation, version, moment.
-select a.place, g.generation_id, g.number, g.head_commit,
+select a.place, g.generation_id, g.number, g.partitioned, g.head_commit,
        coalesce(c.commit_no, case when a.version is null and a.moment is null then g.head_commit end) as commit_no,
        to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as committed_at, c.schema, c.purged_at is not null as purged,
        a.moment is null or g.head_committed_at >= a.moment::timestamptz as settled,
@@ -103,7 +103,7 @@ select c.generation_id, c.commit_no
 -- params: lease_no
 -- nullable: committed_at schema purged
 -- What an attempt reads: the commits pinned when it was claimed.
-select d.name, g.generation_id, g.number, ai.commit_no, ai.from_commit, ai.partition_key,
+select d.name, g.generation_id, g.number, g.partitioned, ai.commit_no, ai.from_commit, ai.partition_key,
        to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as committed_at, c.schema, c.purged_at is not null as purged
   from attempt_inputs ai
   join generations g on g.generation_id = ai.generation_id

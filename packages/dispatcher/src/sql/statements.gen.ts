@@ -1724,6 +1724,7 @@ export interface PickCommitsRow {
   readonly place: number;
   readonly generation_id: number | null;
   readonly number: number | null;
+  readonly partitioned: boolean | null;
   readonly head_commit: number | null;
   readonly commit_no: number | null;
   readonly committed_at: string | null;
@@ -1735,7 +1736,7 @@ export interface PickCommitsRow {
 export const pickCommits: Statement<PickCommitsParams, PickCommitsRow> = {
   name: "pickCommits",
   params: ["org_id", "asked", "clock"],
-  text: "select a.place, g.generation_id, g.number, g.head_commit,\n       coalesce(c.commit_no, case when a.version is null and a.moment is null then g.head_commit end) as commit_no,\n       to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at, c.schema, c.purged_at is not null as purged,\n       a.moment is null or g.head_committed_at >= a.moment::timestamptz as settled,\n       a.moment::timestamptz < $3::text::timestamptz as passed\n  from json_to_recordset($2::json) as a (place int, dataset text, generation int, version bigint, moment text)\n  join datasets d on d.org_id = $1 and d.name = a.dataset\n  left join generations g on g.dataset_id = d.dataset_id and (case when a.generation is null then g.generation_id = d.current_generation_id else g.number = a.generation end)\n  left join lateral (\n    (select x.commit_no, x.committed_at, x.schema, x.purged_at from commits x\n      where x.generation_id = g.generation_id and x.commit_no = coalesce(a.version, g.head_commit) and a.moment is null)\n    union all\n    (select x.commit_no, x.committed_at, x.schema, x.purged_at from commits x\n      where x.generation_id = g.generation_id and x.committed_at <= a.moment::timestamptz\n      order by x.committed_at desc limit 1)\n    offset 0) c on true\n order by a.place",
+  text: "select a.place, g.generation_id, g.number, g.partitioned, g.head_commit,\n       coalesce(c.commit_no, case when a.version is null and a.moment is null then g.head_commit end) as commit_no,\n       to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at, c.schema, c.purged_at is not null as purged,\n       a.moment is null or g.head_committed_at >= a.moment::timestamptz as settled,\n       a.moment::timestamptz < $3::text::timestamptz as passed\n  from json_to_recordset($2::json) as a (place int, dataset text, generation int, version bigint, moment text)\n  join datasets d on d.org_id = $1 and d.name = a.dataset\n  left join generations g on g.dataset_id = d.dataset_id and (case when a.generation is null then g.generation_id = d.current_generation_id else g.number = a.generation end)\n  left join lateral (\n    (select x.commit_no, x.committed_at, x.schema, x.purged_at from commits x\n      where x.generation_id = g.generation_id and x.commit_no = coalesce(a.version, g.head_commit) and a.moment is null)\n    union all\n    (select x.commit_no, x.committed_at, x.schema, x.purged_at from commits x\n      where x.generation_id = g.generation_id and x.committed_at <= a.moment::timestamptz\n      order by x.committed_at desc limit 1)\n    offset 0) c on true\n order by a.place",
 };
 
 export interface FilesOfCommitParams {
@@ -1819,6 +1820,7 @@ export interface InputsOfLeaseRow {
   readonly name: string;
   readonly generation_id: number;
   readonly number: number;
+  readonly partitioned: boolean;
   readonly commit_no: number;
   readonly from_commit: number | null;
   readonly partition_key: string | null;
@@ -1829,7 +1831,7 @@ export interface InputsOfLeaseRow {
 export const inputsOfLease: Statement<InputsOfLeaseParams, InputsOfLeaseRow> = {
   name: "inputsOfLease",
   params: ["lease_no"],
-  text: "select d.name, g.generation_id, g.number, ai.commit_no, ai.from_commit, ai.partition_key,\n       to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at, c.schema, c.purged_at is not null as purged\n  from attempt_inputs ai\n  join generations g on g.generation_id = ai.generation_id\n  join datasets d on d.dataset_id = g.dataset_id\n  left join lateral (\n    select x.committed_at, x.schema, x.purged_at from commits x\n     where x.generation_id = g.generation_id and x.commit_no = ai.commit_no offset 0) c on true\n where ai.lease_no = $1\n order by d.name",
+  text: "select d.name, g.generation_id, g.number, g.partitioned, ai.commit_no, ai.from_commit, ai.partition_key,\n       to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at, c.schema, c.purged_at is not null as purged\n  from attempt_inputs ai\n  join generations g on g.generation_id = ai.generation_id\n  join datasets d on d.dataset_id = g.dataset_id\n  left join lateral (\n    select x.committed_at, x.schema, x.purged_at from commits x\n     where x.generation_id = g.generation_id and x.commit_no = ai.commit_no offset 0) c on true\n where ai.lease_no = $1\n order by d.name",
 };
 
 export interface FindGenerationParams {

@@ -168,6 +168,21 @@ describe("inputs of sql", () => {
     }
   });
 
+  it("are refused by partition where the dataset has none, instead of being none", async () => {
+    const { dataset, store: objectStore } = await grown();
+    const job = (partition: string[]) => sqlJob([{ dataset: "quakes", where: { partition } }], "select * from quakes");
+    const options = {
+      task: { inputs: [pin] },
+      inputs: [{ ...dataset, partitioned: false }],
+      services: { objectStore },
+    };
+    const refused = await world.prepare(job(["us"]), options);
+    await expect(sql.run(refused.context)).rejects.toMatchObject({ code: "TR-4032" });
+    const { context, store } = await world.prepare(job([""]), options);
+    await sql.run(context);
+    expect(manifestOf(store).rows).toBe(4);
+  });
+
   it("are exactly the files that the task API names, also where only what is new is read", async () => {
     const manifest = await query({ read: "new" }, "select * from quakes", { from: 2 });
     expect(manifest.rows).toBe(4);
