@@ -56,7 +56,7 @@ export const datasetRoutes = defineRoutes({
     params,
     body: revertSchema,
     answer: commitSchema,
-    errors: ["TR-1006", "TR-4014", "TR-4020", "TR-4021", "TR-4023", "TR-4026", "TR-4027"],
+    errors: ["TR-1006", "TR-4014", "TR-4020", "TR-4021", "TR-4023", "TR-4026", "TR-4027", "TR-4033"],
   },
   purgeDataset: {
     method: "POST",

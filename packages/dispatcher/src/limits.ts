@@ -155,6 +155,9 @@ export const resolvedFilesMax = 50_000;
 export const settleLockMs = 2_000;
 /** And looks again this often when a deploy put another generation in its place. */
 export const settleTriesMax = 3;
+/** Keys on either side of a mistyped one that are looked through for the one that was meant. */
+export const partitionsAroundMax = 500;
+
 /** Files that one revert looks at, on either side: commits to the dataset wait for it. */
 export const revertFilesMax = 100_000;
 /** Commits given up, and rows of files moved, by one transaction of a purge. */

@@ -62,6 +62,17 @@ export function withoutPartitions(dag: string, job: string): TraceError {
   });
 }
 
+/** TR-3017: nothing of a dataset can be missing by itself where one task writes all of it. */
+function madeWhole(dataset: string, { dag, job }: Producer, column: string | null): TraceError {
+  const each = column === null ? "it has no partitions" : `its partitions are the values of column '${column}'`;
+  return new TraceError("TR-3017", {
+    detail: `one task of job '${dag}.${job}' writes all of '${dataset}': ${each}, and none can be missing by itself`,
+    where: `dataset ${dataset}`,
+    why: "what is repaired are partitions that have a task each",
+    fix: `make all of it anew: 'trace run ${dag} --job ${job}'`,
+  });
+}
+
 function needsPartition(dag: string, job: string): TraceError {
   return new TraceError("TR-3017", {
     detail: `job '${dag}.${job}' runs per partition, and no partition is named`,
@@ -148,7 +159,7 @@ export class Partitions {
         fix: "deploy the DAG that does: 'trace deploy FILE'",
       });
     }
-    if (!row.in_partitions) throw withoutPartitions(producer.dag, producer.job);
+    if (!row.in_partitions) throw madeWhole(dataset, producer, row.partition_by);
     return producer;
   }
 
@@ -160,6 +171,24 @@ export class Partitions {
     }));
     for (const error of (await wrongPartitions(this.#db, asked)).values()) throw error;
   }
+}
+
+/** Of these keys, those of the job that makes the dataset now. */
+export async function partitionsYetToMake(
+  tx: Queryable,
+  orgId: number,
+  dataset: string,
+  keys: readonly string[],
+): Promise<Set<string>> {
+  const [row] = await tx.query(producerOf, { org_id: orgId, dataset });
+  const producer = row?.in_partitions === true ? producerOfRow(row) : undefined;
+  if (producer === undefined) return new Set();
+  const known = await tx.query(knownPartitions, {
+    dag_version_ids: keys.map(() => producer.dag_version_id),
+    job_ids: keys.map(() => producer.job_id),
+    partition_keys: [...keys],
+  });
+  return new Set(known.map((one) => one.partition_key));
 }
 
 /** The job that makes a dataset now; undefined where none does. */

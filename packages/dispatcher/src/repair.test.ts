@@ -18,6 +18,7 @@ jobs:
     sql: ${sql}
   clean: { operator: sql, execution: per_partition, inputs: [parts], outputs: [clean], sql: "select 1" }
   whole: { operator: sql, inputs: [clean], outputs: [whole], sql: "select 1" }
+  by_column: { operator: sql, inputs: [clean], outputs: [{ dataset: columned, partition_by: month }], sql: "select 1" }
 `;
 
 beforeAll(async () => {
@@ -152,6 +153,15 @@ test.each([
   ["a dataset whose job runs as a whole", "whole", "TR-3017"],
 ])("%s cannot be repaired", async (_, dataset, code) => {
   expect((await refusal(repair(dataset))).code).toBe(code);
+});
+
+test("where one task writes all partitions, the answer says so and what to run instead", async () => {
+  expect(await refusal(repair("columned", { dry_run: true }))).toMatchObject({
+    code: "TR-3017",
+    message: expect.stringContaining("its partitions are the values of column 'month'"),
+    fix: "make all of it anew: 'trace run months --job by_column'",
+  });
+  expect(await refusal(repair("whole"))).toMatchObject({ fix: "make all of it anew: 'trace run months --job whole'" });
 });
 
 test("a dataset that no deployed job writes cannot be repaired", async () => {

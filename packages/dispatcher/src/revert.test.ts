@@ -229,12 +229,32 @@ describe("a revert is refused", () => {
   test.each([
     ["to the head", { to: 2, expected_head: 2 }, "TR-4027"],
     ["to what is beyond the head", { to: 3, expected_head: 2 }, "TR-4020"],
-    ["of partitions that do not differ", { to: 1, expected_head: 2, partitions: ["nothing"] }, "TR-4027"],
+    ["of partitions that are not there", { to: 1, expected_head: 2, partitions: ["nothing", ""] }, "TR-4033"],
   ])("%s", async (_, request, code) => {
     await reg.commit("plain");
     await reg.commit("plain");
     await expect(revert("plain", request)).rejects.toMatchObject({ code });
     expect(await reg.world.count("commits")).toBe(2);
+  });
+
+  test("of a partition that is mistyped, with the one that was meant, beside others that are right", async () => {
+    await reg.commit("split", "p1");
+    await reg.commit("split", "p2");
+    const head = { to: 1, expected_head: 2 };
+    await expect(revert("parts", { ...head, partitions: ["p2", "pp1"] })).rejects.toMatchObject({
+      code: "TR-4033",
+      message: "dataset 'parts' has no partition 'pp1'",
+      fix: "did you mean 'p1'? 'trace dataset partitions parts' lists those there are",
+    });
+    await expect(revert("parts", { ...head, partitions: ["p1"] })).rejects.toMatchObject({
+      code: "TR-4027",
+      message: "partition 'p1' of 'parts' at the head, commit 2, and at commit 1 hold the same files",
+    });
+    expect(await reg.world.count("commits")).toBe(2);
+    await revert("parts", { ...head, partitions: ["p2"] });
+    // It is not there any more, but was: a revert brings it back.
+    await revert("parts", { to: 2, expected_head: 3, partitions: ["p2"] });
+    expect(await reg.world.count("partitions")).toBe(2);
   });
 
   test("to a commit with the same files, to one that was purged, and of a dataset that is not there", async () => {

@@ -3,12 +3,13 @@
  * byte moves. Attempts that were claimed before do not overwrite what it brought back (rules/supersede.ts), and whoever reads the
  * dataset has something new to read.
  */
-import { type Column, type Commit, TraceError } from "@trace/contracts";
+import { type Column, type Commit, nearest, TraceError } from "@trace/contracts";
 import { type Database, noRace, type Queryable, type RacePoints } from "@trace/kit";
 import type { Caller } from "./actions.ts";
 import { commitOf } from "./datasets.ts";
 import type { Events } from "./events.ts";
-import { revertFilesMax } from "./limits.ts";
+import { partitionsAroundMax, revertFilesMax } from "./limits.ts";
+import { partitionsYetToMake } from "./partitions.ts";
 import { noCommit, noDataset, noGeneration, purged } from "./resolve.ts";
 import { evolve } from "./rules/evolve.ts";
 import {
@@ -19,9 +20,11 @@ import {
   findGeneration,
   findRevert,
   lockGenerations,
+  partitionsAround,
   revertFiles,
   revertScope,
   sameAt,
+  unknownPartitions,
 } from "./sql/statements.gen.ts";
 import { invalidate, lockTriggered, settle } from "./triggers.ts";
 import type { WakeupRow } from "./wakeups.ts";
@@ -102,6 +105,7 @@ export class Reverts {
       throw moved(name, request.expected_head, head.head_commit);
     }
     const schema = await this.#schemaOf(tx, target, head);
+    await refuseUnknown(tx, caller, target);
     await this.#checkScope(tx, target, head);
     const keys = request.partitions ?? null;
     const commitNo = head.head_commit + 1;
@@ -227,6 +231,31 @@ function joined(name: string, current: readonly Column[], before: readonly Colum
   });
 }
 
+/** A key that is mistyped would count as a partition that is as it was. One that the job has yet to make is none. */
+async function refuseUnknown(tx: Queryable, caller: Caller, { name, generationId, request }: Target): Promise<void> {
+  if (request.partitions === undefined) return;
+  const absent = await tx.query(unknownPartitions, { generation_id: generationId, keys: [...request.partitions] });
+  if (absent.length === 0) return;
+  const keysAbsent = absent.map((row) => row.partition_key);
+  const yetToMake = await partitionsYetToMake(tx, caller.orgId, name, keysAbsent);
+  const found = keysAbsent.filter((one) => !yetToMake.has(one));
+  const [key] = found;
+  if (key === undefined) return;
+  const around = await tx.query(partitionsAround, { generation_id: generationId, key, limit: partitionsAroundMax });
+  const keys = around.flatMap((row) => row.partition_key ?? []);
+  const near = nearest(key, keys);
+  throw noPartition(name, key, near, found.length - 1);
+}
+
+function noPartition(name: string, key: string, near: string | undefined, others: number): TraceError {
+  const more = others === 0 ? "" : `, and ${others} more of those named`;
+  return new TraceError("TR-4033", {
+    detail: `dataset '${name}' has no partition '${key}'${more}`,
+    why: "it has none now, and none of the commits that are kept has one; nothing was changed",
+    fix: `${near === undefined ? "" : `did you mean '${near}'? `}'trace dataset partitions ${name}' lists those there are`,
+  });
+}
+
 function moved(name: string, expected: number, head: number): TraceError {
   return new TraceError("TR-4023", {
     detail: `the head of '${name}' is commit ${head}, not ${expected}`,
@@ -235,8 +264,13 @@ function moved(name: string, expected: number, head: number): TraceError {
   });
 }
 
+function partitionsText(partitions: readonly string[], name: string): string {
+  const [only] = partitions;
+  return partitions.length === 1 ? `partition '${only}' of '${name}'` : `${partitions.length} partitions of '${name}'`;
+}
+
 function nothingToDo(name: string, { to, partitions }: RevertRequest, head: number): TraceError {
-  const what = partitions === undefined ? `'${name}'` : `${partitions.length} partitions of '${name}'`;
+  const what = partitions === undefined ? `'${name}'` : partitionsText(partitions, name);
   return new TraceError("TR-4027", {
     detail: `${what} at the head, commit ${head}, and at commit ${to} hold the same files`,
     why: "there is nothing to go back to; nothing was changed",

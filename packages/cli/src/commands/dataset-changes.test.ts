@@ -69,6 +69,34 @@ beforeEach(() => {
 });
 afterAll(() => stack.stop());
 
+/** The head has these partitions beside those that differ. */
+function headHas(...keys: string[]): void {
+  const { schema } = sampleDataset();
+  stack.answers.resolveDatasets = async ({ body }) => {
+    const [asked] = body.datasets ?? [];
+    const files = keys
+      .filter((key) => asked?.partitions?.includes(key))
+      .map((partition) => ({ bucket: "b", key: partition, bytes: 1, rows: 1, sha256: "0".repeat(64), partition }));
+    return { datasets: [{ dataset: "quakes", generation: 1, commit: 15, committed_at: null, schema, files }] };
+  };
+  stack.answers.listPartitions = async () => ({
+    dataset: "quakes",
+    generation: 1,
+    commit: 15,
+    partitions: keys.map((partition) => ({
+      partition,
+      commit: 15,
+      committed_at: "2026-11-23T08:00:10.000Z",
+      rows: 1,
+      bytes: 1,
+      files: 1,
+    })),
+    partitions_total: keys.length,
+    missing: ["2001-06"],
+    next: null,
+  });
+}
+
 test("a revert shows what it does, asks, and is refused when the dataset has moved on since", async () => {
   const { code, stdout, stderr } = await person("y").run(
     "dataset",
@@ -98,12 +126,43 @@ test("a revert that is not wanted, or only looked at, changes nothing", async ()
 
 test("a revert of partitions shows and changes those alone", async () => {
   stack.answers.diffDataset = async () => partitionedDiff();
+  headHas("2001-05");
   const argv = ["dataset", "revert", "quakes", "--to", "12", "--partition", "2001-03", "2001-05", "--yes"];
   const dry = await harness().run(...argv, "--dry-run");
   expect(dry.stdout).toContain("Partitions  1 changed, 1 unchanged");
   expect(dry.stdout).not.toContain("2001-07");
   expect((await harness().run(...argv)).code).toBe(0);
   expect(calls).toEqual([{ to: 12, expected_head: 15, partitions: ["2001-03", "2001-05"] }]);
+});
+
+test("a partition that is mistyped is told before anything is shown or asked, with the one that was meant", async () => {
+  stack.answers.diffDataset = async () => ({ ...partitionedDiff(), dataset: "quakes" });
+  headHas("2001-05");
+  for (const [typed, meant] of [
+    ["2001-3", "did you mean '2001-03'? "],
+    ["2001-5", "did you mean '2001-05'? "],
+    ["elsewhere", ""],
+  ]) {
+    const argv = ["dataset", "revert", "quakes", "--to", "12", "--partition", "2001-03", typed ?? ""];
+    for (const run of [harness().run(...argv, "--dry-run"), person("y").run(...argv)]) {
+      const { code, stdout, stderr } = await run;
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toContain(`error TR-4033: dataset 'quakes' has no partition '${typed}'`);
+      expect(stderr).toContain(`fix:   ${meant}'trace dataset partitions quakes' lists those there are`);
+    }
+  }
+  expect(calls).toEqual([]);
+  const missing = await harness().run(
+    "dataset",
+    "revert",
+    "quakes",
+    "--to",
+    "12",
+    "--partition",
+    "2001-06",
+    "--dry-run",
+  );
+  expect(missing.code).toBe(0);
 });
 
 test("a head that is not the expected one is refused before anything is shown or called", async () => {

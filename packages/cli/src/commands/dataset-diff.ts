@@ -28,7 +28,7 @@ import { nearest } from "../nearest.ts";
 import type { CliOf } from "../program.ts";
 import type { QueryEngine } from "../query/engine.ts";
 import { fetchAll } from "../query/fetching.ts";
-import { bytes } from "../terminal/format.ts";
+import { bytes, plural } from "../terminal/format.ts";
 import { ProgressReport } from "../terminal/report.ts";
 import { commitArgument, examples, listArgument, nameArgument } from "./arguments.ts";
 import { named } from "./dataset-names.ts";
@@ -268,7 +268,7 @@ function show(cli: Cli, diff: DatasetDiff, compared: Compared | NotCompared): vo
   }
   const aside = diff.from.commit === 0 ? 0 : columnChanges(diff.from.schema, diff.to.schema).length;
   if (aside > 0)
-    cli.say("", cli.errColors.dim(`rows are compared by the ${plan.columns.length} columns that both have`));
+    cli.say("", cli.errColors.dim(`rows are compared by the ${plural(plan.columns.length, "column")} that both have`));
   if (plan.key.length === 0 && found.added > 0 && found.removed > 0) {
     cli.say("");
     const { dataset, from, to } = diff;

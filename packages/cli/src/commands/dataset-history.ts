@@ -2,12 +2,11 @@
 import { type HistoryCommit, pageRowsDefault, pageRowsMax } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
-import { deltaCell } from "../datasets/delta.ts";
+import { deltaCell, whatItDid } from "../datasets/delta.ts";
 import type { CliOf } from "../program.ts";
 import { shortTaskId } from "../runs/task-id.ts";
-import type { Palette } from "../terminal/ansi.ts";
 import { bytes, count, moment, plural, relative } from "../terminal/format.ts";
-import { renderTable, type TableCell } from "../terminal/table.ts";
+import { renderTable } from "../terminal/table.ts";
 import { examples, nameArgument, wholeNumber } from "./arguments.ts";
 import { named } from "./dataset-names.ts";
 
@@ -59,7 +58,7 @@ async function history(cli: Cli, client: UserClient, name: string, options: Hist
     ...(page.next === null
       ? []
       : [[cli.command("dataset", "history", name, "--cursor", page.next), "the next page"] as const]),
-    ...(newest === undefined || before === undefined
+    ...(newest === undefined || before === undefined || before.purged_at !== null
       ? []
       : [[cli.command("dataset", "diff", name), `what commit ${newest.commit} changed`] as const]),
   ]);
@@ -69,12 +68,6 @@ async function history(cli: Cli, client: UserClient, name: string, options: Hist
 function madeBy(commit: HistoryCommit): string {
   if (commit.producer !== null) return `${commit.producer.dag}.${commit.producer.job}`;
   return commit.actor ?? "";
-}
-
-function whatItDid(commit: HistoryCommit, palette: Palette): TableCell {
-  if (commit.purged_at !== null) return { text: `${commit.kind}, purged`, paint: palette.dim };
-  if (commit.kind === "revert") return { text: `revert to ${commit.reverted_to}`, paint: palette.yellow };
-  return commit.kind;
 }
 
 function commitTable(cli: Cli, commits: readonly HistoryCommit[]): readonly string[] {

@@ -1,9 +1,10 @@
 /** `trace dataset revert NAME --to COMMIT`: shows what it would do, asks, and makes the commit. */
-import { type Commit, type DatasetDiff, TraceError } from "@trace/contracts";
+import { type Commit, type DatasetDiff, pageRowsMax, TraceError } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli, UserClient } from "../cli.ts";
 import { diffLines } from "../datasets/diff-view.ts";
 import { exitCodes } from "../exit.ts";
+import { nearest } from "../nearest.ts";
 import type { CliOf } from "../program.ts";
 import { plural } from "../terminal/format.ts";
 import { commitArgument, examples, keyArguments, nameArgument, reasonArgument } from "./arguments.ts";
@@ -55,6 +56,8 @@ async function revert(cli: Cli, client: UserClient, name: string, options: Rever
   if (options.expectedHead !== undefined && options.expectedHead !== head)
     throw movedOn(name, options.expectedHead, head);
   const whole = await client.diffDataset({ params: { name }, query: { from: head, to: options.to } });
+  if (options.partition !== undefined && (options.yes !== true || options.dryRun === true))
+    await refuseUnknown(client, whole, options.partition, head);
   const change = narrowed(whole, options.partition);
   if (cli.json && options.dryRun === true) {
     cli.printJson({ dry_run: true, to: options.to, expected_head: head, change });
@@ -96,6 +99,37 @@ function movedOn(name: string, expected: number, head: number): TraceError {
   return new TraceError("TR-4023", {
     detail: `'${name}' is at commit ${head}, not at ${expected}; nothing was changed`,
     fix: `see what came since: trace dataset diff ${name} ${Math.min(expected, head)} ${Math.max(expected, head)}`,
+  });
+}
+
+/**
+ * A key that is not there would be shown as a partition that is as it was. Those that differ are there; of the others the head says
+ * so. Where more differ than the answer lists, the call itself has to tell.
+ */
+async function refuseUnknown(
+  client: UserClient,
+  diff: DatasetDiff,
+  keys: readonly string[],
+  head: number,
+): Promise<void> {
+  const { dataset, partitions, partitions_changed } = diff;
+  const changed = new Set(partitions.map((one) => one.partition));
+  const others = keys.filter((key) => !changed.has(key));
+  if (others.length === 0 || partitions_changed > partitions.length) return;
+  const body = { datasets: [{ dataset, version: head, partitions: others }], presign: false };
+  const [resolved] = (await client.resolveDatasets({ body })).datasets;
+  const there = new Set(resolved?.files.map((file) => file.partition ?? ""));
+  const absent = others.filter((key) => !there.has(key));
+  if (absent.length === 0) return;
+  const page = await client.listPartitions({ params: { name: dataset }, query: { limit: pageRowsMax } });
+  // Those that the job has yet to make are no slips.
+  const known = [...page.partitions.map((one) => one.partition), ...page.missing];
+  const unknown = absent.find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  const near = nearest(unknown, [...changed, ...known]);
+  throw new TraceError("TR-4033", {
+    detail: `dataset '${dataset}' has no partition '${unknown}'`,
+    fix: `${near === undefined ? "" : `did you mean '${near}'? `}'trace dataset partitions ${dataset}' lists those there are`,
   });
 }
 

@@ -20,13 +20,15 @@ const detail = {
   commits: [sampleCommit({ inputs: [{ dataset: "raw", generation: 1, commit: 12 }] }), sampleCommit({ commit: 2 })],
 };
 
+const getDataset = async ({ params }: { readonly params: { readonly name: string } }) => {
+  if (params.name === "quakes") return detail;
+  throw new TraceError("TR-1006", { detail: `no dataset ${params.name}` });
+};
+
 beforeAll(async () => {
   await stack.start();
   stack.answers.listDatasets = async () => ({ datasets: [sampleDataset(), empty] });
-  stack.answers.getDataset = async ({ params }) => {
-    if (params.name === "quakes") return detail;
-    throw new TraceError("TR-1006", { detail: `no dataset ${params.name}` });
-  };
+  stack.answers.getDataset = getDataset;
 });
 afterAll(() => stack.stop());
 
@@ -48,7 +50,18 @@ test("show gives schema, head, size and the lineage of each commit", async () =>
   expect(stdout).toContain("commit 3, 2026-11-23 08:00:10 UTC (now)");
   expect(stdout).toContain("1,707 rows, 84 kB in 1 file");
   expect(stdout).toContain("magnitude  DOUBLE");
-  expect(stdout).toMatch(/3 {2}now +1,707 {2}84 kB {2}\S+ {2}abababababab {2}raw 12/);
+  expect(stdout).toMatch(/3 {2}replace {2}now +1,707 {2}84 kB {2}\S+ {2}abababababab {2}raw 12/);
+});
+
+test("show marks commits that were given up", async () => {
+  const purged = sampleCommit({ commit: 2, purged_at: "2026-11-23T08:00:10.000Z" });
+  const reverted = sampleCommit({ commit: 1, kind: "revert", reverted_to: 0, purged_at: "2026-11-23T08:00:10.000Z" });
+  stack.answers.getDataset = async () => ({ ...detail, commits: [...detail.commits, purged, reverted] });
+  const { stdout } = await harness().run("dataset", "show", "quakes");
+  stack.answers.getDataset = getDataset;
+  expect(stdout).toMatch(/3 {2}replace {2,}now/);
+  expect(stdout).toMatch(/2 {2}replace, purged {2,}now/);
+  expect(stdout).toMatch(/1 {2}revert to 0, purged {2,}now/);
 });
 
 test("both answer as JSON with nothing else on standard output", async () => {

@@ -2,6 +2,7 @@
 import type { Commit, Dataset } from "@trace/contracts";
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { whatItDid } from "../datasets/delta.ts";
 import type { CliOf } from "../program.ts";
 import type { QueryEngine } from "../query/engine.ts";
 import { shortTaskId } from "../runs/task-id.ts";
@@ -154,6 +155,7 @@ function commitLines(cli: Cli, commits: readonly Commit[], nowMs: number): reado
   return renderTable({
     columns: [
       { title: "commit", align: "right" },
+      { title: "what", whole: true },
       { title: "when", whole: true },
       { title: "rows", align: "right" },
       { title: "size", align: "right" },
@@ -163,6 +165,7 @@ function commitLines(cli: Cli, commits: readonly Commit[], nowMs: number): reado
     ],
     rows: commits.map((commit) => [
       String(commit.commit),
+      whatItDid(commit, cli.outColors),
       relative(commit.committed_at, nowMs),
       count(commit.rows),
       bytes(commit.bytes),

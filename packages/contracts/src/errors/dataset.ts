@@ -34,4 +34,5 @@ export const datasetErrors = defineErrors({
   "TR-4030": { title: "Inputs have no partitions in common", family: "terminal", httpStatus: 409 },
   "TR-4031": { title: "Input was purged", family: "retryable", httpStatus: 409 },
   "TR-4032": { title: "Input has no partitions to choose from", family: "terminal", httpStatus: 409 },
+  "TR-4033": { title: "Dataset has no such partition", family: "terminal", httpStatus: 404 },
 });

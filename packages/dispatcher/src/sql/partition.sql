@@ -38,13 +38,13 @@ select k.partition_key
 
 -- name: producerOf
 -- params: org_id, dataset
--- nullable: dag job job_id dag_version_id written_id in_partitions
+-- nullable: dag job job_id dag_version_id written_id in_partitions partition_by
 -- A dataset, the job of a current DAG version that writes it, and the generation that the job writes.
-select ds.dataset_id, ds.current_generation_id as current_id, w.dag, w.job, w.job_id, w.dag_version_id, w.written_id, w.in_partitions
+select ds.dataset_id, ds.current_generation_id as current_id, w.dag, w.job, w.job_id, w.dag_version_id, w.written_id, w.in_partitions, w.partition_by
   from datasets ds
   left join lateral (
     select d.name as dag, j.name as job, j.job_id, jo.dag_version_id, coalesce(jo.generation_id, ds.current_generation_id) as written_id,
-           jv.partition_keys is not null or jv.per_partition as in_partitions
+           jv.partition_keys is not null or jv.per_partition as in_partitions, jo.partition_by
       from jobs j
       join dags d on d.dag_id = j.dag_id
       join job_outputs jo on jo.dag_version_id = d.current_version_id and jo.job_id = j.job_id and jo.dataset_id = ds.dataset_id

@@ -149,14 +149,14 @@ select d.dataset_id, d.public_id, d.name, g.generation_id, g.number, g.head_comm
 -- params: generation_id, before_commit, limit
 -- notnull: committed_at partitions inputs removed_rows removed_bytes
 -- nullable: purged_at task_public_id content_sha256 dag job known
--- Commits from the newest, each with where it came from and what it took away; `known` is false where the commit before was given
--- up, and with it the files that tell what went. Costs the page and the files its commits removed.
+-- Commits from the newest, each with where it came from and what it took away; `known` is false where it or the commit before was
+-- given up, and with them the files that tell what went. Costs the page and the files its commits removed.
 select c.commit_no, g.number, c.kind, to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as committed_at,
        c.append_key, c.reverted_to, c.actor, c.reason,
        to_char(c.purged_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as purged_at,
        c.row_count, c.byte_count, c.file_count, c.lease_no, t.public_id as task_public_id, v.content_sha256, d.name as dag, j.name as job,
        (select count(*)::int from commit_partitions p where p.generation_id = c.generation_id and p.commit_no = c.commit_no and p.partition_key <> '') as partitions,
-       (select b.purged_at is null from commits b where b.generation_id = c.generation_id and b.commit_no = c.commit_no - 1) is not false as known,
+       c.purged_at is null and (select b.purged_at is null from commits b where b.generation_id = c.generation_id and b.commit_no = c.commit_no - 1) is not false as known,
        gone.row_count as removed_rows, gone.byte_count as removed_bytes,
        coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', ig.number, 'commit', ai.commit_no) order by ds.name)
                    from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets ds on ds.dataset_id = ig.dataset_id

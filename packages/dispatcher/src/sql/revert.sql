@@ -16,6 +16,23 @@ select (select count(*)::int from (select object_key from there except select ob
        (select count(*)::int from (select object_key from wanted except select object_key from there) b) as back,
        greatest((select count(*)::int from wanted), (select count(*)::int from there)) as looked;
 
+-- name: unknownPartitions
+-- params: generation_id, keys
+-- notnull: partition_key
+-- Of these keys, those that the generation has no partition of and no file that is kept of any commit.
+select k.partition_key
+  from unnest($2::text[]) as k (partition_key)
+ where (select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key = k.partition_key) is null
+   and (select x.file_id from commit_files x where x.generation_id = $1 and x.partition_key = k.partition_key and x.removed_commit is null limit 1) is null
+   and (select x.file_id from commit_files x where x.generation_id = $1 and x.partition_key = k.partition_key and x.removed_commit is not null limit 1) is null;
+
+-- name: partitionsAround
+-- params: generation_id, key, limit
+-- Keys next to one that is not there, on either side: what somebody means who mistyped it is mostly among these.
+(select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key > $2 order by x.partition_key limit $3)
+union all
+(select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key < $2 order by x.partition_key desc limit $3);
+
 -- name: revertFiles
 -- params: generation_id, to_commit, keys?, commit_no, committed_at, org_id, actor, reason?, schema, same_origin
 -- notnull: partitions

@@ -1445,11 +1445,12 @@ export interface ProducerOfRow {
   readonly dag_version_id: number | null;
   readonly written_id: number | null;
   readonly in_partitions: boolean | null;
+  readonly partition_by: string | null;
 }
 export const producerOf: Statement<ProducerOfParams, ProducerOfRow> = {
   name: "producerOf",
   params: ["org_id", "dataset"],
-  text: "select ds.dataset_id, ds.current_generation_id as current_id, w.dag, w.job, w.job_id, w.dag_version_id, w.written_id, w.in_partitions\n  from datasets ds\n  left join lateral (\n    select d.name as dag, j.name as job, j.job_id, jo.dag_version_id, coalesce(jo.generation_id, ds.current_generation_id) as written_id,\n           jv.partition_keys is not null or jv.per_partition as in_partitions\n      from jobs j\n      join dags d on d.dag_id = j.dag_id\n      join job_outputs jo on jo.dag_version_id = d.current_version_id and jo.job_id = j.job_id and jo.dataset_id = ds.dataset_id\n      join job_versions jv on jv.dag_version_id = jo.dag_version_id and jv.job_id = jo.job_id\n     where j.job_id = ds.producer_job_id offset 0) w on true\n where ds.org_id = $1 and ds.name = $2",
+  text: "select ds.dataset_id, ds.current_generation_id as current_id, w.dag, w.job, w.job_id, w.dag_version_id, w.written_id, w.in_partitions, w.partition_by\n  from datasets ds\n  left join lateral (\n    select d.name as dag, j.name as job, j.job_id, jo.dag_version_id, coalesce(jo.generation_id, ds.current_generation_id) as written_id,\n           jv.partition_keys is not null or jv.per_partition as in_partitions, jo.partition_by\n      from jobs j\n      join dags d on d.dag_id = j.dag_id\n      join job_outputs jo on jo.dag_version_id = d.current_version_id and jo.job_id = j.job_id and jo.dataset_id = ds.dataset_id\n      join job_versions jv on jv.dag_version_id = jo.dag_version_id and jv.job_id = jo.job_id\n     where j.job_id = ds.producer_job_id offset 0) w on true\n where ds.org_id = $1 and ds.name = $2",
 };
 
 export interface PartitionsHeldParams {
@@ -1912,7 +1913,7 @@ export interface CommitsPageRow {
 export const commitsPage: Statement<CommitsPageParams, CommitsPageRow> = {
   name: "commitsPage",
   params: ["generation_id", "before_commit", "limit"],
-  text: "select c.commit_no, g.number, c.kind, to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at,\n       c.append_key, c.reverted_to, c.actor, c.reason,\n       to_char(c.purged_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as purged_at,\n       c.row_count, c.byte_count, c.file_count, c.lease_no, t.public_id as task_public_id, v.content_sha256, d.name as dag, j.name as job,\n       (select count(*)::int from commit_partitions p where p.generation_id = c.generation_id and p.commit_no = c.commit_no and p.partition_key <> '') as partitions,\n       (select b.purged_at is null from commits b where b.generation_id = c.generation_id and b.commit_no = c.commit_no - 1) is not false as known,\n       gone.row_count as removed_rows, gone.byte_count as removed_bytes,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', ig.number, 'commit', ai.commit_no) order by ds.name)\n                   from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets ds on ds.dataset_id = ig.dataset_id\n                  where ai.lease_no = c.lease_no), '[]'::json) as inputs\n  from (select * from commits x where x.generation_id = $1 and x.commit_no < $2 order by x.commit_no desc limit $3) c\n  join generations g on g.generation_id = c.generation_id\n  left join lateral (select x.public_id, x.job_id from tasks x where x.task_id = c.task_id offset 0) t on true\n  left join dag_versions v on v.dag_version_id = c.dag_version_id\n  left join jobs j on j.job_id = t.job_id\n  left join dags d on d.dag_id = j.dag_id\n cross join lateral (\n   select coalesce(sum(f.row_count), 0)::bigint as row_count, coalesce(sum(f.byte_count), 0)::bigint as byte_count\n     from commit_files f where f.generation_id = c.generation_id and f.removed_commit = c.commit_no offset 0) gone\n order by c.commit_no desc",
+  text: "select c.commit_no, g.number, c.kind, to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as committed_at,\n       c.append_key, c.reverted_to, c.actor, c.reason,\n       to_char(c.purged_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') as purged_at,\n       c.row_count, c.byte_count, c.file_count, c.lease_no, t.public_id as task_public_id, v.content_sha256, d.name as dag, j.name as job,\n       (select count(*)::int from commit_partitions p where p.generation_id = c.generation_id and p.commit_no = c.commit_no and p.partition_key <> '') as partitions,\n       c.purged_at is null and (select b.purged_at is null from commits b where b.generation_id = c.generation_id and b.commit_no = c.commit_no - 1) is not false as known,\n       gone.row_count as removed_rows, gone.byte_count as removed_bytes,\n       coalesce((select json_agg(json_build_object('dataset', ds.name, 'generation', ig.number, 'commit', ai.commit_no) order by ds.name)\n                   from attempt_inputs ai join generations ig on ig.generation_id = ai.generation_id join datasets ds on ds.dataset_id = ig.dataset_id\n                  where ai.lease_no = c.lease_no), '[]'::json) as inputs\n  from (select * from commits x where x.generation_id = $1 and x.commit_no < $2 order by x.commit_no desc limit $3) c\n  join generations g on g.generation_id = c.generation_id\n  left join lateral (select x.public_id, x.job_id from tasks x where x.task_id = c.task_id offset 0) t on true\n  left join dag_versions v on v.dag_version_id = c.dag_version_id\n  left join jobs j on j.job_id = t.job_id\n  left join dags d on d.dag_id = j.dag_id\n cross join lateral (\n   select coalesce(sum(f.row_count), 0)::bigint as row_count, coalesce(sum(f.byte_count), 0)::bigint as byte_count\n     from commit_files f where f.generation_id = c.generation_id and f.removed_commit = c.commit_no offset 0) gone\n order by c.commit_no desc",
 };
 
 export interface CommitExtentParams {
@@ -2047,6 +2048,33 @@ export const revertScope: Statement<RevertScopeParams, RevertScopeRow> = {
   name: "revertScope",
   params: ["generation_id", "to_commit", "keys", "limit"],
   text: "with wanted as materialized (\n  select x.object_key from commit_files x\n   where x.generation_id = $1 and x.removed_commit > $2 and x.added_commit <= $2 and ($3::text[] is null or x.partition_key = any ($3))\n   limit $4\n), there as materialized (\n  select x.object_key from commit_files x\n   where x.generation_id = $1 and x.added_commit > 0 and x.added_commit > $2 and x.removed_commit is null and ($3::text[] is null or x.partition_key = any ($3))\n   limit $4\n)\nselect (select count(*)::int from (select object_key from there except select object_key from wanted) g) as gone,\n       (select count(*)::int from (select object_key from wanted except select object_key from there) b) as back,\n       greatest((select count(*)::int from wanted), (select count(*)::int from there)) as looked",
+};
+
+export interface UnknownPartitionsParams {
+  readonly generation_id: number;
+  readonly keys: readonly string[];
+}
+export interface UnknownPartitionsRow {
+  readonly partition_key: string;
+}
+export const unknownPartitions: Statement<UnknownPartitionsParams, UnknownPartitionsRow> = {
+  name: "unknownPartitions",
+  params: ["generation_id", "keys"],
+  text: "select k.partition_key\n  from unnest($2::text[]) as k (partition_key)\n where (select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key = k.partition_key) is null\n   and (select x.file_id from commit_files x where x.generation_id = $1 and x.partition_key = k.partition_key and x.removed_commit is null limit 1) is null\n   and (select x.file_id from commit_files x where x.generation_id = $1 and x.partition_key = k.partition_key and x.removed_commit is not null limit 1) is null",
+};
+
+export interface PartitionsAroundParams {
+  readonly generation_id: number;
+  readonly key: string;
+  readonly limit: number;
+}
+export interface PartitionsAroundRow {
+  readonly partition_key: string | null;
+}
+export const partitionsAround: Statement<PartitionsAroundParams, PartitionsAroundRow> = {
+  name: "partitionsAround",
+  params: ["generation_id", "key", "limit"],
+  text: "(select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key > $2 order by x.partition_key limit $3)\nunion all\n(select x.partition_key from partitions x where x.generation_id = $1 and x.partition_key < $2 order by x.partition_key desc limit $3)",
 };
 
 export interface RevertFilesParams {
